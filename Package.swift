@@ -1,0 +1,141 @@
+// swift-tools-version: 6.2
+
+import PackageDescription
+
+// MARK: The module table
+
+/// The layers, lowest first. A module may use its own layer and the ones below; `swift build` refuses an upward edge.
+enum Layer: Int {
+    case platform, virtualization, networking, images, sandbox, agents, orchestration, services, executables
+
+    var folder: String { "\(self)".prefix(1).uppercased() + "\(self)".dropFirst() }
+}
+
+struct Module {
+    enum Kind { case swift, generated, c, executable }
+
+    let name: String
+    let layer: Layer
+    var kind = Kind.swift
+    /// Modules of this package.
+    var uses: [String] = []
+    /// Products of other packages.
+    var products: [Target.Dependency] = []
+    /// Tests of the same name with the suffix `Tests`, where there are any.
+    var tested = false
+    /// What the tests use beside the module itself.
+    var testUses: [String] = []
+}
+
+let modules: [Module] = [
+    // Platform: no third-party code but swift-protobuf; usable in the guest.
+    Module(name: "ByteCodec", layer: .platform),
+    Module(name: "CEarlyInit", layer: .platform, kind: .c),
+    Module(name: "CLinux", layer: .platform, kind: .c),
+    Module(name: "GuestAPI", layer: .platform, kind: .generated, products: [.protobuf]),
+    Module(name: "LinuxSystem", layer: .platform, uses: ["CLinux"]),
+    Module(name: "Primitives", layer: .platform),
+    Module(
+        name: "TTRPC",
+        layer: .platform,
+        uses: ["ByteCodec", "LinuxSystem", "TTRPCMessages"],
+        products: [.protobuf],
+    ),
+    Module(name: "TTRPCMessages", layer: .platform, kind: .generated, products: [.protobuf]),
+]
+
+extension Module {
+    // The rest of the table, a layer at a time.
+    static let sandbox: [Module] = [
+        Module(name: "Sandboxing", layer: .sandbox, uses: ["Primitives"])
+    ]
+}
+
+// MARK: Rules that the manifest checks
+
+/// Modules that only one other module may name.
+let gates = ["CLinux": "LinuxSystem"]
+
+/// Modules that reach only the platform layer, because they run in the guest.
+let guestModules: Set = ["GuestAgentCore", "voidbox-guest"]
+
+func refuse(_ module: Module, _ dependency: String, _ why: String) -> Never {
+    fatalError("Package.swift: \(module.name) must not use \(dependency): \(why)")
+}
+
+let table = modules + Module.sandbox
+let layers = Dictionary(uniqueKeysWithValues: table.map { ($0.name, $0.layer) })
+
+for module in table {
+    for dependency in module.uses {
+        guard let layer = layers[dependency] else { refuse(module, dependency, "there is no such module") }
+        if layer.rawValue > module.layer.rawValue { refuse(module, dependency, "it is in a higher layer (\(layer))") }
+        if let owner = gates[dependency], owner != module.name { refuse(module, dependency, "only \(owner) may") }
+        if guestModules.contains(module.name), layer != .platform, !guestModules.contains(dependency) {
+            refuse(module, dependency, "it runs in the guest, which has only the platform layer")
+        }
+    }
+}
+
+// MARK: Other packages
+
+extension Target.Dependency {
+    static let protobuf: Self = .product(name: "SwiftProtobuf", package: "swift-protobuf")
+}
+
+let packages: [Package.Dependency] = [
+    // Without traits it needs only FoundationEssentials, which keeps the guest agent small.
+    .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: [])
+]
+
+// MARK: Targets
+
+let swiftSettings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+let targets = table.flatMap { module -> [Target] in
+    let dependencies = module.uses.map { Target.Dependency.target(name: $0) } + module.products
+    let path = "Sources/\(module.layer.folder)/\(module.name)"
+    var targets: [Target] = []
+    switch module.kind {
+    case .c:
+        targets.append(
+            .target(name: module.name, path: path, cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])])
+        )
+    case .swift:
+        targets.append(.target(name: module.name, dependencies: dependencies, path: path, swiftSettings: swiftSettings))
+    case .generated:
+        // protoc-gen-swift does not write for strict memory safety.
+        targets.append(
+            .target(name: module.name, dependencies: dependencies, path: path, swiftSettings: [.swiftLanguageMode(.v6)])
+        )
+    case .executable:
+        targets.append(
+            .executableTarget(name: module.name, dependencies: dependencies, path: path, swiftSettings: swiftSettings)
+        )
+    }
+    if module.tested {
+        targets.append(
+            .testTarget(
+                name: "\(module.name)Tests",
+                dependencies: [.target(name: module.name)] + module.testUses.map { .target(name: $0) },
+                path: "Tests/\(module.layer.folder)/\(module.name)Tests",
+                swiftSettings: swiftSettings,
+            )
+        )
+    }
+    return targets
+}
+
+let package = Package(
+    name: "voidbox",
+    dependencies: packages,
+    targets: targets,
+)

@@ -1,0 +1,24 @@
+#define _GNU_SOURCE
+#include "CLinux.h"
+
+int clinux_openat(int dirfd, const char *path, int flags, uint32_t mode) {
+    int fd = openat(dirfd, path, flags, mode);
+    return fd < 0 ? -errno : fd;
+}
+
+int clinux_fcntl(int fd, int command, long argument) {
+    int result = fcntl(fd, command, argument);
+    return result < 0 ? -errno : result;
+}
+
+int clinux_pipe(int descriptors[2]) {
+    return pipe2(descriptors, O_CLOEXEC) < 0 ? -errno : 0;
+}
+
+void clinux_name_thread(const char *name) {
+    pthread_setname_np(pthread_self(), name);
+}
+
+const char *clinux_error_text(int error) {
+    return strerrordesc_np(error);
+}

@@ -1,0 +1,84 @@
+internal import CLinux
+internal import Glibc
+
+/// An event loop with a thread of its own.
+///
+/// Any thread: everything that touches the loop is posted to it.
+package final class EventLoopThread: Sendable {
+    private let mailbox: EventLoop.Mailbox
+    private let loop: Confined
+
+    /// Carries the loop into closures that only the loop's own thread runs.
+    private struct Confined: @unchecked Sendable {
+        let value: EventLoop
+    }
+
+    package init(name: String) throws(SyscallError) {
+        let loop = Confined(value: try EventLoop())
+        self.loop = loop
+        mailbox = loop.value.mailbox
+        try startThread(named: name) {
+            do throws(SyscallError) {
+                try loop.value.run()
+            } catch {
+                preconditionFailure("the event loop's own descriptors failed: \(error)")
+            }
+        }
+    }
+
+    /// Runs `body` on the loop's thread.
+    package func submit(_ body: @escaping @Sendable (EventLoop) -> Void) {
+        mailbox.post { [loop] in body(loop.value) }
+    }
+
+    /// Runs `body` on the loop's thread and waits for what it returns.
+    package func run<Result: Sendable>(_ body: @escaping @Sendable (EventLoop) throws -> Result) async throws -> Result
+    {
+        try await withCheckedThrowingContinuation { continuation in
+            submit { loop in continuation.resume(with: Swift.Result { try body(loop) }) }
+        }
+    }
+
+    /// Ends the thread after the jobs that are already posted.
+    package func stop() {
+        submit { $0.stop() }
+    }
+}
+
+/// Starts a detached thread with all signals blocked: signals belong to the main thread.
+package func startThread(named name: String, _ body: @escaping @Sendable () -> Void) throws(SyscallError) {
+    final class Box: Sendable {
+        let name: String
+        let body: @Sendable () -> Void
+        init(name: String, body: @escaping @Sendable () -> Void) {
+            self.name = name
+            self.body = body
+        }
+    }
+    let box = unsafe Unmanaged.passRetained(Box(name: name, body: body))
+    var thread = pthread_t()
+    var all = sigset_t()
+    var before = sigset_t()
+    // SAFETY: both sets live on this stack; the new thread inherits the full mask.
+    unsafe sigfillset(&all)
+    unsafe pthread_sigmask(SIG_SETMASK, &all, &before)
+    // SAFETY: the retained box is released exactly once, by the thread that was started or below if none was.
+    let result = unsafe pthread_create(
+        &thread,
+        nil,
+        { argument in
+            guard let argument = unsafe argument else { return nil }
+            let box = unsafe Unmanaged<Box>.fromOpaque(argument).takeRetainedValue()
+            unsafe clinux_name_thread(String(box.name.prefix(15)))
+            box.body()
+            return nil
+        },
+        box.toOpaque(),
+    )
+    unsafe pthread_sigmask(SIG_SETMASK, &before, nil)
+    guard result == 0 else {
+        unsafe box.release()
+        throw SyscallError(Errno(rawValue: result), call: "pthread_create", on: name)
+    }
+    pthread_detach(thread)
+}
