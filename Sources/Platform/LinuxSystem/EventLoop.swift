@@ -147,13 +147,13 @@ package final class EventLoop {
             // SAFETY: the kernel fills at most `eventsPerTurn` entries of an array of that size.
             unsafe epoll_wait(epoll.rawValue, &events, Int32(Self.eventsPerTurn), timeout)
         }
-        for unsafeevent in unsafe events.prefix(Int(count)) {
-            // SAFETY: this loop only ever stores u64 in the union.
-            let token = unsafe event.data.u64
+        for index in 0..<Int(count) {
+            // SAFETY: the kernel filled `count` entries, and this loop only ever stores u64 in their unions.
+            let (token, readiness) = unsafe (events[index].data.u64, Readiness(rawValue: events[index].events))
             if token == 0 {
                 for job in mailbox.take() { job() }
             } else {
-                watched[token]?.handler(Readiness(rawValue: unsafe event.events))
+                watched[token]?.handler(readiness)
             }
         }
         ringAlarms()
