@@ -47,7 +47,13 @@ let modules: [Module] = [
 extension Module {
     // The rest of the table, a layer at a time.
     static let sandbox: [Module] = [
-        Module(name: "Sandboxing", layer: .sandbox, uses: ["Primitives"])
+        Module(
+            name: "Sandboxing",
+            layer: .sandbox,
+            uses: ["GuestAPI", "LinuxSystem", "Primitives", "TTRPC"],
+            products: [.protobuf],
+        ),
+        Module(name: "SandboxQEMU", layer: .sandbox, uses: ["LinuxSystem", "Primitives", "Sandboxing"]),
     ]
 }
 
