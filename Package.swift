@@ -47,7 +47,24 @@ let modules: [Module] = [
 extension Module {
     // The rest of the table, a layer at a time.
     static let sandbox: [Module] = [
-        Module(name: "Sandboxing", layer: .sandbox, uses: ["Primitives"])
+        Module(
+            name: "GuestAgentCore",
+            layer: .sandbox,
+            uses: ["GuestAPI", "LinuxSystem", "TTRPC"],
+            products: [.protobuf],
+            tested: true,
+            testUses: ["GuestAPI", "LinuxSystem", "TTRPC"],
+        ),
+        Module(name: "Sandboxing", layer: .sandbox, uses: ["Primitives"]),
+    ]
+
+    static let executables: [Module] = [
+        Module(
+            name: "voidbox-guest",
+            layer: .executables,
+            kind: .executable,
+            uses: ["CEarlyInit", "GuestAgentCore"],
+        )
     ]
 }
 
@@ -63,7 +80,7 @@ func refuse(_ module: Module, _ dependency: String, _ why: String) -> Never {
     fatalError("Package.swift: \(module.name) must not use \(dependency): \(why)")
 }
 
-let table = modules + Module.sandbox
+let table = modules + Module.sandbox + Module.executables
 let layers = Dictionary(uniqueKeysWithValues: table.map { ($0.name, $0.layer) })
 
 for module in table {

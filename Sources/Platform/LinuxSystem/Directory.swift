@@ -13,6 +13,8 @@ package struct Directory: ~Copyable, Sendable {
         case root
         /// A path or link that leads out of the directory is an error (`EXDEV`).
         case beneath
+        /// Like `beneath`, and no component may be a symbolic link (`ELOOP`).
+        case withoutLinks
 
         var resolve: UInt64 {
             // Magic links, as in /proc/self/fd, jump out of every confinement.
@@ -20,6 +22,7 @@ package struct Directory: ~Copyable, Sendable {
             return switch self {
             case .root: flags | UInt64(RESOLVE_IN_ROOT)
             case .beneath: flags | UInt64(RESOLVE_BENEATH)
+            case .withoutLinks: flags | UInt64(RESOLVE_BENEATH) | UInt64(RESOLVE_NO_SYMLINKS)
             }
         }
     }
@@ -142,11 +145,15 @@ package struct Directory: ~Copyable, Sendable {
         try checked("renameat2", on: "\(name) to \(newName)", result)
     }
 
-    /// Reads or replaces a small file such as the kernel's in /sys.
-    package func read(_ name: String, limit: Int = 1 << 20) throws(SyscallError) -> [UInt8] {
+    package func openFile(_ name: String) throws(SyscallError) -> OwnedFD {
         // SAFETY: the kernel copies the string before the call returns.
-        let result = unsafe clinux_openat(descriptor.rawValue, name, O_RDONLY | O_CLOEXEC, 0)
-        return try OwnedFD(adopting: try checked("openat", on: name, result)).readAll(limit: limit)
+        let result = unsafe clinux_openat(descriptor.rawValue, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0)
+        return OwnedFD(adopting: try checked("openat", on: name, result))
+    }
+
+    /// Reads or writes a small file such as the kernel's in /sys.
+    package func read(_ name: String, limit: Int = 1 << 20) throws(SyscallError) -> [UInt8] {
+        try openFile(name).readAll(limit: limit)
     }
 
     package func write(_ text: String, to name: String) throws(SyscallError) {

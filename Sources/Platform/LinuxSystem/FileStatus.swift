@@ -56,4 +56,10 @@ extension OwnedFD {
         guard let offset = Int(exactly: offset) else { throw SyscallError(.invalidArgument, call: "lseek") }
         try retrying("lseek") { lseek(rawValue, offset, SEEK_SET) }
     }
+
+    /// The whole text of a small file of the kernel, whose reader keeps it open.
+    package func readFromStart() throws(SyscallError) -> String {
+        try seek(to: 0)
+        return String(decoding: try readAll(limit: 65536), as: UTF8.self)
+    }
 }

@@ -28,6 +28,28 @@ package enum Machine {
         return UInt64(info.totalram) * UInt64(info.mem_unit)
     }
 
+    /// Of this process.
+    package static var residentMemory: UInt64 {
+        // Without /proc there is no answer.
+        let text = (try? FileSystem.readText("/proc/self/statm")) ?? ""
+        let fields = text.split(separator: " ")
+        guard fields.count > 1, let pages = UInt64(fields[1]) else { return 0 }
+        return pages &* UInt64(sysconf(Int32(_SC_PAGESIZE)))
+    }
+
+    /// Lets this process open as many files as the kernel allows one to.
+    package static func raiseOpenFileLimit() throws(SyscallError) {
+        let most = rlim_t(1 << 20)
+        var limit = rlimit(rlim_cur: most, rlim_max: most)
+        // SAFETY: the kernel copies the structure before the call returns.
+        try retrying("setrlimit") { unsafe setrlimit(__rlimit_resource_t(UInt32(RLIMIT_NOFILE.rawValue)), &limit) }
+    }
+
+    /// Stops this thread, at boot, where there is nothing else to do.
+    package static func sleep(_ time: Duration) {
+        usleep(UInt32(clamping: time.components.attoseconds / 1_000_000_000_000))
+    }
+
     package static var isFirstProcess: Bool { getpid() == 1 }
 
     /// A signal that is written to a closed pipe or socket must not end the process.
