@@ -22,3 +22,11 @@ void clinux_name_thread(const char *name) {
 const char *clinux_error_text(int error) {
     return strerrordesc_np(error);
 }
+
+int clinux_reap(int pidfd, int *code, int *status) {
+    siginfo_t info = {0};
+    if (waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG) < 0) return -errno;
+    *code = info.si_pid == 0 ? 0 : info.si_code;
+    *status = info.si_status;
+    return 0;
+}

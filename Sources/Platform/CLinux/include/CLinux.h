@@ -42,6 +42,9 @@ int clinux_pipe(int descriptors[2]);
 void clinux_name_thread(const char *name);
 const char *clinux_error_text(int error);
 
+/// Stores how the process behind a pidfd ended (a CLD_ code and its status), or 0 while it runs.
+int clinux_reap(int pidfd, int *code, int *status);
+
 static inline int clinux_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve) {
     struct open_how how = {.flags = flags, .mode = mode, .resolve = resolve};
     long fd = syscall(SYS_openat2, dirfd, path, &how, sizeof how);

@@ -1,0 +1,27 @@
+# Every target is one script, which also runs without make and answers --help.
+.PHONY: all help setup kernel guest demo test check bench fuzz generate clean
+
+all:      ## Debug build
+	swift build
+help:     ## This list
+	@sed -n 's/^\([a-z]*\): *## /\1\t/p' Makefile
+setup:    ## Install the Debian packages that are needed
+	scripts/setup
+kernel:   ## Build the guest kernel
+	Guest/kernel/build.sh
+guest:    ## Build everything a box starts from
+	scripts/guest
+demo:     ## From a fresh machine to an agent in a virtual machine
+	scripts/demo
+test:     ## All tests
+	scripts/test
+check:    ## Format, shell scripts, unsafe budget, generated code
+	scripts/check
+bench:    ## Measure against peers, into .build/bench.json
+	scripts/bench
+fuzz:     ## A minute of fuzzing for each target
+	scripts/fuzz
+generate: ## Regenerate code from Protos/
+	scripts/generate
+clean:    ## Remove build products
+	scripts/clean

@@ -1,0 +1,46 @@
+internal import CLinux
+internal import Glibc
+
+/// Facts about the machine this process runs on.
+package enum HostFacts {
+    package static var userID: UInt32 { getuid() }
+    package static var processID: Int32 { getpid() }
+
+    /// Whether the file exists and this process may open it for reading and writing.
+    package static func mayReadAndWrite(_ path: String) -> Bool {
+        // SAFETY: the string is copied by the kernel before the call returns.
+        unsafe access(path, R_OK | W_OK) == 0
+    }
+
+    package static func mayRead(_ path: String) -> Bool {
+        // SAFETY: as above.
+        unsafe access(path, R_OK) == 0
+    }
+
+    package static func mayExecute(_ path: String) -> Bool {
+        // SAFETY: as above.
+        unsafe access(path, X_OK) == 0
+    }
+
+    package static func exists(_ path: String) -> Bool {
+        // SAFETY: as above.
+        unsafe access(path, F_OK) == 0
+    }
+
+    /// A small text file such as those below `/proc`; nil where it cannot be read.
+    package static func text(of path: String, limit: Int = 1 << 20) -> String? {
+        do throws(SyscallError) {
+            let file = try OwnedFD.open(path, O_RDONLY)
+            return String(decoding: try file.readAll(limit: limit), as: UTF8.self)
+        } catch {
+            return nil
+        }
+    }
+
+    /// Whether the processor offers hardware virtualization. A usable `/dev/kvm` without it is an emulation.
+    package static var hasHardwareVirtualization: Bool {
+        guard let information = text(of: "/proc/cpuinfo") else { return false }
+        let flags = information.split(separator: "\n").first { $0.hasPrefix("flags") } ?? ""
+        return flags.split(separator: " ").contains { $0 == "vmx" || $0 == "svm" }
+    }
+}

@@ -1,0 +1,91 @@
+internal import ArgumentParser
+internal import Foundation
+internal import LinuxSystem
+internal import Primitives
+internal import Runs
+internal import SandboxQEMU
+
+struct DoctorCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "doctor",
+        abstract: "Say what this host can run and what is missing.",
+        discussion: """
+            Exits 0 if boxes can run here, 3 if something they need is missing.
+            With --leaks it looks for what a killed voidbox may have left behind and exits 1 if it finds anything.
+            """,
+    )
+
+    @OptionGroup var global: GlobalOptions
+
+    @Flag(help: "Look for processes and files that outlived their run.")
+    var leaks = false
+
+    func run() async throws {
+        if leaks {
+            try reportLeaks()
+        } else {
+            try reportHost()
+        }
+    }
+
+    private func reportHost() throws {
+        let findings = HostProbe.thisHost(environment: ProcessInfo.processInfo.environment).findings
+        switch global.output {
+        case .json: try Console.json(findings)
+        case .human: findings.forEach { Console.out($0.line) }
+        }
+        if findings.contains(where: { $0.status == .missing }) { throw ExitStatus.hostUnsupported }
+    }
+
+    private func reportLeaks() throws {
+        let leaks = SandboxLeaks.scan()
+        switch global.output {
+        case .json: try Console.json(leaks.map(\.description))
+        case .human:
+            if leaks.isEmpty { Console.out("no leaks: nothing outlived its run") }
+            leaks.forEach { Console.out("leak: \($0)") }
+        }
+        if !leaks.isEmpty { throw ExitStatus.runFailed }
+    }
+}
+
+extension HostFinding {
+    fileprivate var line: String {
+        let mark =
+            switch status {
+            case .ok: "ok     "
+            case .warning: "warning"
+            case .missing: "missing"
+            }
+        let name = id.padding(toLength: max(16, id.count), withPad: " ", startingAt: 0)
+        guard let hint else { return "\(mark)  \(name) \(summary)" }
+        return "\(mark)  \(name) \(summary)\n\(String(repeating: " ", count: 26))\(hint)"
+    }
+}
+
+extension HostProbe {
+    static func thisHost(environment: [String: String]) -> HostProbe {
+        let locator = AssetLocator(environment: environment)
+        return HostProbe(
+            qemuVersion: QEMUProgram.version(environment: environment),
+            kvmDeviceExists: HostFacts.exists("/dev/kvm"),
+            kvmDeviceUsable: HostFacts.mayReadAndWrite("/dev/kvm"),
+            hasHardwareVirtualization: HostFacts.hasHardwareVirtualization,
+            assets: GuestAsset.allCases.map { asset in
+                let path = locator.path(of: asset)
+                return (asset, HostFacts.mayRead(path), path)
+            },
+            memory: availableMemory(HostFacts.text(of: "/proc/meminfo") ?? ""),
+        )
+    }
+
+    /// `MemAvailable` of `/proc/meminfo`.
+    static func availableMemory(_ information: String) -> ByteCount? {
+        for line in information.split(separator: "\n") where line.hasPrefix("MemAvailable:") {
+            let words = line.split(separator: " ")
+            guard words.count >= 2, let kibibytes = UInt64(words[1]) else { return nil }
+            return .kibibytes(kibibytes)
+        }
+        return nil
+    }
+}

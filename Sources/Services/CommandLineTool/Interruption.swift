@@ -1,0 +1,41 @@
+internal import UnixSignals
+
+/// Runs `body` and cancels it on SIGINT or SIGTERM, so that what it holds is cleaned up before the process goes.
+///
+/// - Returns: the result of `body`, and whether a signal came.
+func interruptible<Result: Sendable>(
+    _ body: @escaping @Sendable () async throws -> Result
+) async throws -> (result: Swift.Result<Result, any Error>, wasInterrupted: Bool) {
+    enum Outcome: Sendable {
+        case finished(Swift.Result<Result, any Error>)
+        case signalled
+    }
+    let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm)
+    return await withTaskGroup(of: Outcome.self) { group in
+        let work = Task {
+            do {
+                return Swift.Result<Result, any Error>.success(try await body())
+            } catch {
+                return .failure(error)
+            }
+        }
+        group.addTask { .finished(await work.value) }
+        group.addTask {
+            for await _ in signals { break }
+            return .signalled
+        }
+        var wasInterrupted = false
+        for await outcome in group {
+            switch outcome {
+            case .signalled where !Task.isCancelled:
+                wasInterrupted = true
+                work.cancel()
+            case .signalled: continue
+            case .finished(let result):
+                group.cancelAll()
+                return (result, wasInterrupted)
+            }
+        }
+        return (await work.value, wasInterrupted)
+    }
+}

@@ -1,0 +1,18 @@
+internal import ArgumentParser
+
+struct VersionCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "version", abstract: "Print the version.")
+
+    @OptionGroup var global: GlobalOptions
+
+    func run() throws {
+        switch global.output {
+        case .human: Console.out("voidbox \(VoidBoxVersion.current)")
+        case .json: try Console.json(["name": "voidbox", "version": VoidBoxVersion.current])
+        }
+    }
+}
+
+enum VoidBoxVersion {
+    static let current = "0.1.0"
+}
