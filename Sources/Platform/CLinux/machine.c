@@ -89,7 +89,7 @@ int clinux_peek_ended_child(void) {
     return info.si_pid;
 }
 
-int clinux_reap(pid_t pid) {
+int clinux_discard_child(pid_t pid) {
     siginfo_t info = {0};
     return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG) < 0 ? -errno : 0;
 }

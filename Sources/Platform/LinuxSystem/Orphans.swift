@@ -19,7 +19,7 @@ package enum Orphans {
             if pid <= 0 { return }
             // The child stays waitable, so a claim that reaps nothing would be asked again for ever.
             if claim(pid) { continue }
-            if clinux_reap(pid) < 0 { return }
+            if clinux_discard_child(pid) < 0 { return }
         }
     }
 }

@@ -26,7 +26,7 @@ int clinux_signal_descriptor(int signal);
 /// The pid of a child that has ended, which stays waitable; 0: none, -errno: failure (ECHILD without any child).
 int clinux_peek_ended_child(void);
 /// Reaps one ended child by pid. Only for orphans: their status is of no interest.
-int clinux_reap(pid_t pid);
+int clinux_discard_child(pid_t pid);
 
 /// `accept4` with close-on-exec and non-blocking.
 int clinux_accept(int listener);

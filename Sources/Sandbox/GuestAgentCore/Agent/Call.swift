@@ -12,15 +12,15 @@ final class Call {
     }
 
     /// The message that came with the call.
-    func request<Request: Message>(_ type: Request.Type = Request.self) throws(GuestFailure) -> Request {
+    func request<Request: Message>(_ type: Request.Type = Request.self) throws(TTRPCStatus) -> Request {
         try Self.decode(type, call.payload)
     }
 
     /// - Parameter handler: May throw: the call then fails with that.
-    func onMessage<Input: Message>(_ type: Input.Type, _ handler: @escaping (Input) throws(GuestFailure) -> Void) {
+    func onMessage<Input: Message>(_ type: Input.Type, _ handler: @escaping (Input) throws(TTRPCStatus) -> Void) {
         call.onMessage = { [weak self] payload in
             guard let self, !self.isOver else { return }
-            do throws(GuestFailure) {
+            do throws(TTRPCStatus) {
                 try handler(try Self.decode(type, payload))
             } catch {
                 self.fail(error)
@@ -37,7 +37,7 @@ final class Call {
         }
         call.onInputClosed = { [call] in
             once()
-            call.finish(nil)
+            call.finish()
         }
         call.onAbandoned = once
     }
@@ -55,11 +55,11 @@ final class Call {
 
     /// Ends a stream.
     func finish() {
-        end { call.finish(nil) }
+        end { call.finish() }
     }
 
-    func fail(_ failure: GuestFailure) {
-        end { call.fail(TTRPCStatus(code: failure.code.rawValue, message: failure.message)) }
+    func fail(_ failure: TTRPCStatus) {
+        end { call.fail(failure) }
     }
 
     private func end(_ body: () -> Void) {
@@ -76,7 +76,7 @@ final class Call {
         do {
             return try message.serializedBytes()
         } catch {
-            fail(GuestFailure(.internal, "the answer cannot be encoded: \(error)"))
+            fail(TTRPCStatus(.internal, "the answer cannot be encoded: \(error)"))
             return nil
         }
     }
@@ -84,11 +84,11 @@ final class Call {
     private static func decode<Input: Message>(
         _ type: Input.Type,
         _ payload: [UInt8],
-    ) throws(GuestFailure) -> Input {
+    ) throws(TTRPCStatus) -> Input {
         do {
             return try Input(serializedBytes: payload)
         } catch {
-            throw GuestFailure(.invalidArgument, "the message is no \(Input.protoMessageName): \(error)")
+            throw TTRPCStatus(.invalidArgument, "the message is no \(Input.protoMessageName): \(error)")
         }
     }
 }

@@ -31,9 +31,9 @@ package enum FirstProcess {
         KernelLog.shared.info("ready \(Machine.timeSinceBoot) after the kernel's start")
         try ConnectedPort.wait(for: transport, on: loop) { connected in
             do throws(SyscallError) {
-                try agent.serve(connected) {
+                try agent.serve(connected) { reason in
                     // Without its host the box is of no use to anyone, and nobody else would end it.
-                    KernelLog.shared.info("the host has closed the control channel")
+                    KernelLog.shared.info("the control channel has ended: \(reason)")
                     Machine.reset()
                 }
             } catch {

@@ -25,15 +25,15 @@ package final class GuestAgent {
         telemetry = TelemetryService(on: loop)
     }
 
-    /// Serves one connection. When it ends, every exec that was not detached is killed.
-    package func serve(_ transport: consuming OwnedFD, onClose: @escaping () -> Void) throws(SyscallError) {
+    /// Serves one connection. When it ends, every exec that was not detached is killed, and `onClose` is told why.
+    package func serve(_ transport: consuming OwnedFD, onClose: @escaping (String) -> Void) throws(SyscallError) {
         connection = try TTRPCServerConnection(
             adopting: transport,
             on: loop,
             handler: { [weak self] in self?.answer($0) },
-            onClose: { [weak self] in
+            onClose: { [weak self] end in
                 self?.connection = nil
-                onClose()
+                onClose("\(end)")
             },
         )
     }
@@ -43,7 +43,7 @@ package final class GuestAgent {
 
     private func answer(_ incoming: TTRPCServerCall) {
         let call = Call(incoming)
-        do throws(GuestFailure) {
+        do throws(TTRPCStatus) {
             guard incoming.method.service == Self.service else { throw unknown(incoming.method) }
             try dispatch(incoming.method, call)
         } catch {
@@ -51,7 +51,7 @@ package final class GuestAgent {
         }
     }
 
-    private func dispatch(_ method: TTRPCMethod, _ call: Call) throws(GuestFailure) {
+    private func dispatch(_ method: TTRPCMethod, _ call: Call) throws(TTRPCStatus) {
         switch method.name {
         case "Health": call.finish(health())
         case "SetClock": try setClock(call)
@@ -73,8 +73,8 @@ package final class GuestAgent {
         }
     }
 
-    private func unknown(_ method: TTRPCMethod) -> GuestFailure {
-        GuestFailure(.unimplemented, "\(method): this agent (\(Self.version)) has no such method")
+    private func unknown(_ method: TTRPCMethod) -> TTRPCStatus {
+        TTRPCStatus(.unimplemented, "\(method): this agent (\(Self.version)) has no such method")
     }
 
     private func health() -> Voidbox_Guest_V1_HealthResponse {
@@ -89,19 +89,19 @@ package final class GuestAgent {
         return health
     }
 
-    private func setClock(_ call: Call) throws(GuestFailure) {
+    private func setClock(_ call: Call) throws(TTRPCStatus) {
         let request = try call.request(Voidbox_Guest_V1_SetClockRequest.self)
         try requireMachine()
         do throws(SyscallError) {
             try Machine.setClock(unixNanoseconds: request.unixNanos)
         } catch {
-            throw GuestFailure(error, on: "the clock")
+            throw TTRPCStatus(error, on: "the clock")
         }
         call.finish(Voidbox_Guest_V1_Empty())
     }
 
     private func shutDown(_ call: Call) {
-        do throws(GuestFailure) {
+        do throws(TTRPCStatus) {
             try requireMachine()
         } catch {
             return call.fail(error)
@@ -112,9 +112,9 @@ package final class GuestAgent {
         _ = loop.schedule(after: .zero) { Machine.reset() }
     }
 
-    private func requireMachine() throws(GuestFailure) {
+    private func requireMachine() throws(TTRPCStatus) {
         if Machine.isFirstProcess { return }
-        throw GuestFailure(.failedPrecondition, "this agent is not the first process of a machine of its own")
+        throw TTRPCStatus(.failedPrecondition, "this agent is not the first process of a machine of its own")
     }
 }
 

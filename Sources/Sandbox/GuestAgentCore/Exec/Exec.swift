@@ -1,5 +1,6 @@
 internal import GuestAPI
 internal import LinuxSystem
+internal import TTRPC
 
 /// One program and everything that descends from it. Confined to the loop's thread.
 ///
@@ -82,16 +83,16 @@ final class Exec {
     // MARK: The client
 
     /// Passes the output to a client from now on, beginning with what was kept for it.
-    func attach(_ call: Call) throws(GuestFailure) {
+    func attach(_ call: Call) throws(TTRPCStatus) {
         guard attachment == nil else {
-            throw GuestFailure(.failedPrecondition, "exec \(id) has a client already")
+            throw TTRPCStatus(.failedPrecondition, "exec \(id) has a client already")
         }
         guard process.input?.takesAttachment ?? true else {
-            throw GuestFailure(.resourceExhausted, "exec \(id) does not read the input that it was sent before")
+            throw TTRPCStatus(.resourceExhausted, "exec \(id) does not read the input that it was sent before")
         }
         let attachment = ExecAttachment(call)
         self.attachment = attachment
-        call.onMessage(Voidbox_Guest_V1_ExecInput.self) { [weak self] input throws(GuestFailure) in
+        call.onMessage(Voidbox_Guest_V1_ExecInput.self) { [weak self] input throws(TTRPCStatus) in
             try self?.take(input, from: attachment)
         }
         call.onAbandoned { [weak self] in self?.clientLeft() }
@@ -110,7 +111,7 @@ final class Exec {
     private func take(
         _ input: Voidbox_Guest_V1_ExecInput,
         from attachment: ExecAttachment,
-    ) throws(GuestFailure) {
+    ) throws(TTRPCStatus) {
         switch input.kind {
         case .stdin(let data):
             try attachment.accept(input: data.count)
@@ -127,7 +128,7 @@ final class Exec {
             pumpAll()
         case .detach: isDetached = true
         case .start, .attach, nil:
-            throw GuestFailure(.invalidArgument, "exec \(id) has begun: this input cannot follow")
+            throw TTRPCStatus(.invalidArgument, "exec \(id) has begun: this input cannot follow")
         }
     }
 
@@ -138,10 +139,10 @@ final class Exec {
 
     // MARK: The program
 
-    func signal(_ signal: UInt32) throws(GuestFailure) {
+    func signal(_ signal: UInt32) throws(TTRPCStatus) {
         guard case .running = phase else { return }
         guard signal >= 1, signal <= 64, let number = Int32(exactly: signal) else {
-            throw GuestFailure(.invalidArgument, "\(signal) is no signal")
+            throw TTRPCStatus(.invalidArgument, "\(signal) is no signal")
         }
         if number == ProcessGroup.kill { process.cage.kill() } else { ProcessGroup.signal(pid, number) }
     }
@@ -214,7 +215,7 @@ final class Exec {
         var exited = Voidbox_Guest_V1_ExecExited()
         switch outcome.status {
         case .exited(let code): exited.code = UInt32(bitPattern: code)
-        case .signaled(let signal): exited.signal = UInt32(bitPattern: signal)
+        case .signalled(let signal): exited.signal = UInt32(bitPattern: signal)
         }
         exited.timedOut = timedOut
         exited.outOfMemory = process.cage.ranOutOfMemory

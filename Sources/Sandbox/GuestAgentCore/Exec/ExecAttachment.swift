@@ -1,5 +1,6 @@
 internal import FoundationEssentials
 internal import GuestAPI
+internal import TTRPC
 
 /// The stream between an exec and the client that listens to it. Confined to the loop's thread.
 final class ExecAttachment {
@@ -39,15 +40,15 @@ final class ExecAttachment {
         call.finish()
     }
 
-    func addCredit(_ count: UInt32) throws(GuestFailure) {
+    func addCredit(_ count: UInt32) throws(TTRPCStatus) {
         guard output.giveBack(count) else {
-            throw GuestFailure(.invalidArgument, "credit for \(count) bytes of output that were not sent")
+            throw TTRPCStatus(.invalidArgument, "credit for \(count) bytes of output that were not sent")
         }
     }
 
-    func accept(input count: Int) throws(GuestFailure) {
+    func accept(input count: Int) throws(TTRPCStatus) {
         guard count <= StreamLimit.message, input.accept(count) else {
-            throw GuestFailure(.invalidArgument, "\(count) bytes of input exceed the message limit or the credit")
+            throw TTRPCStatus(.invalidArgument, "\(count) bytes of input exceed the message limit or the credit")
         }
     }
 

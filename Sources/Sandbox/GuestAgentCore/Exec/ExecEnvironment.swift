@@ -1,3 +1,5 @@
+internal import TTRPC
+
 /// The variables of a program, weakest first: the agent's own defaults, the box's, the call's.
 struct ExecEnvironment {
     /// The system's directories win over those of mounted disks: a disk adds commands and replaces none.
@@ -22,10 +24,10 @@ struct ExecEnvironment {
     }
 
     /// Throws for what `execve` could not carry.
-    static func check(_ variables: [String: String]) throws(GuestFailure) {
+    static func check(_ variables: [String: String]) throws(TTRPCStatus) {
         for (name, value) in variables where name.isEmpty || name.contains("=") || (name + value).utf8.contains(0) {
             let shown = name.isEmpty ? "with an empty name" : name.prefix(100).debugDescription
-            throw GuestFailure(.invalidArgument, "environment variable \(shown) has a name or value that cannot be")
+            throw TTRPCStatus(.invalidArgument, "environment variable \(shown) has a name or value that cannot be")
         }
     }
 }

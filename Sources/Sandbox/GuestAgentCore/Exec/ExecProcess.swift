@@ -65,7 +65,7 @@ final class ExecProcess {
 
     /// Calls `body` when the program has ended, until `reap` took its status.
     func onEnd(_ body: @escaping () -> Void) throws(SyscallError) {
-        watch = try loop.watch(child.descriptor, for: .readable) { _ in body() }
+        watch = try loop.watch(child.pidfd, for: .readable) { _ in body() }
     }
 
     /// The program's status, once it has ended.

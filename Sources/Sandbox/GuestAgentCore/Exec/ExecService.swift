@@ -1,5 +1,6 @@
 internal import GuestAPI
 internal import LinuxSystem
+internal import TTRPC
 
 /// The execs of the box. Confined to the loop's thread.
 final class ExecService {
@@ -19,12 +20,12 @@ final class ExecService {
 
     var activeCount: Int { execs.values.count { !$0.isOver } }
 
-    func exec(_ call: Call) throws(GuestFailure) {
+    func exec(_ call: Call) throws(TTRPCStatus) {
         let input = try call.request(Voidbox_Guest_V1_ExecInput.self)
         switch input.kind {
         case .start(let start): try begin(start, call)
         case .attach(let id): try find(id).attach(call)
-        default: throw GuestFailure(.invalidArgument, "an exec begins with `start` or `attach`")
+        default: throw TTRPCStatus(.invalidArgument, "an exec begins with `start` or `attach`")
         }
     }
 
@@ -42,7 +43,7 @@ final class ExecService {
         return response
     }
 
-    func signal(_ call: Call) throws(GuestFailure) {
+    func signal(_ call: Call) throws(TTRPCStatus) {
         let request = try call.request(Voidbox_Guest_V1_SignalExecRequest.self)
         try find(request.execID).signal(request.signal)
         call.finish(Voidbox_Guest_V1_Empty())
@@ -59,7 +60,7 @@ final class ExecService {
         return true
     }
 
-    private func begin(_ start: Voidbox_Guest_V1_ExecStart, _ call: Call) throws(GuestFailure) {
+    private func begin(_ start: Voidbox_Guest_V1_ExecStart, _ call: Call) throws(TTRPCStatus) {
         let id = "e\(nextID)"
         nextID += 1
         let timeout: Duration? = start.timeoutNanos == 0 ? nil : .nanoseconds(Int64(clamping: start.timeoutNanos))
@@ -77,7 +78,7 @@ final class ExecService {
             )
         } catch {
             process.cage.kill()
-            throw GuestFailure(error, on: "exec \(id)")
+            throw TTRPCStatus(error, on: "exec \(id)")
         }
         execs[id] = exec
         order.append(id)
@@ -85,9 +86,9 @@ final class ExecService {
         dropOldestEnds()
     }
 
-    private func find(_ id: String) throws(GuestFailure) -> Exec {
+    private func find(_ id: String) throws(TTRPCStatus) -> Exec {
         guard let exec = execs[id] else {
-            throw GuestFailure(.notFound, "there is no exec \(id.prefix(64).debugDescription)")
+            throw TTRPCStatus(.notFound, "there is no exec \(id.prefix(64).debugDescription)")
         }
         return exec
     }

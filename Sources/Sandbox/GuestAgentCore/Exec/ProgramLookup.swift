@@ -1,4 +1,5 @@
 internal import LinuxSystem
+internal import TTRPC
 
 /// Finds a program the way `execvp(3)` does, with the environment and the directory that it will have.
 struct ProgramLookup {
@@ -20,7 +21,7 @@ struct ProgramLookup {
     }
 
     /// The first candidate that is an executable file.
-    func find() throws(GuestFailure) -> String {
+    func find() throws(TTRPCStatus) -> String {
         var found: String?
         for candidate in candidates {
             // A candidate that cannot be looked at is as good as missing.
@@ -28,8 +29,8 @@ struct ProgramLookup {
             if status.mode & 0o111 != 0 { return candidate }
             if found == nil { found = candidate }
         }
-        if let found { throw GuestFailure(.permissionDenied, "program \"\(found)\" is not executable") }
-        throw GuestFailure(
+        if let found { throw TTRPCStatus(.permissionDenied, "program \"\(found)\" is not executable") }
+        throw TTRPCStatus(
             .notFound,
             program.contains("/")
                 ? "program \"\(program)\" does not exist" : "program \"\(program)\" is not in PATH (\(path))",

@@ -1,3 +1,5 @@
+internal import TTRPC
+
 /// Which programs a call may start. What these start in turn is their own business.
 struct ProgramPolicy: Equatable {
     private let allowed: Set<String>?
@@ -13,11 +15,11 @@ struct ProgramPolicy: Equatable {
     }
 
     /// Throws with the name of the program and of those that may run.
-    func check(_ program: String) throws(GuestFailure) {
+    func check(_ program: String) throws(TTRPCStatus) {
         guard let allowed else { return }
         let name = program.split(separator: "/").last.map(String.init) ?? program
         if allowed.contains(name) { return }
-        throw GuestFailure(
+        throw TTRPCStatus(
             .permissionDenied,
             allowed.isEmpty
                 ? "program \"\(name)\" is not allowed: the policy of this box allows none"

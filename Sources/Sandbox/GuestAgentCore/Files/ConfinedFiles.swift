@@ -1,5 +1,6 @@
 internal import GuestAPI
 internal import LinuxSystem
+internal import TTRPC
 
 /// Opens and makes files below the roots that are open to file calls, whatever links the guest has put there.
 struct ConfinedFiles {
@@ -11,7 +12,7 @@ struct ConfinedFiles {
         static let sandbox = Owner(uid: UserDatabase.sandboxID, gid: UserDatabase.sandboxID)
     }
 
-    func open(_ path: String, _ access: Directory.Access) throws(GuestFailure) -> OwnedFD {
+    func open(_ path: String, _ access: Directory.Access) throws(TTRPCStatus) -> OwnedFD {
         try open(try roots.locate(path), access, for: path)
     }
 
@@ -19,13 +20,13 @@ struct ConfinedFiles {
         _ location: FileRoots.Location,
         _ access: Directory.Access,
         for path: String,
-    ) throws(GuestFailure) -> OwnedFD {
+    ) throws(TTRPCStatus) -> OwnedFD {
         do throws(SyscallError) {
             return try resolve(location, access)
         } catch {
             // Only the confinement answers so: a path does not cross file systems by being opened.
             if error.errno == .crossesDevices { throw roots.outside("\(path), through a symbolic link,") }
-            throw GuestFailure(error, on: path)
+            throw TTRPCStatus(error, on: path)
         }
     }
 
@@ -42,25 +43,25 @@ struct ConfinedFiles {
     }
 
     /// The directory that a path's last component is in, for calls that act on the entry itself.
-    func entry(_ path: String) throws(GuestFailure) -> DirectoryEntry {
+    func entry(_ path: String) throws(TTRPCStatus) -> DirectoryEntry {
         let (location, name) = try roots.locateEntry(path)
         return DirectoryEntry(directory: Directory(adopting: try open(location, .directory, for: path)), name: name)
     }
 
     // MARK: Reading
 
-    func openRegularFile(_ path: String, offset: UInt64) throws(GuestFailure) -> OwnedFD {
+    func openRegularFile(_ path: String, offset: UInt64) throws(TTRPCStatus) -> OwnedFD {
         let file = try open(path, .read)
-        switch try GuestFailure.mapping(path, { () throws(SyscallError) in try file.status().kind }) {
+        switch try TTRPCStatus.mapping(path, { () throws(SyscallError) in try file.status().kind }) {
         case .regular: break
-        case .directory: throw GuestFailure(.invalidArgument, "\(path): Is a directory")
-        case .symbolicLink, .other: throw GuestFailure(.invalidArgument, "\(path): not a regular file")
+        case .directory: throw TTRPCStatus(.invalidArgument, "\(path): Is a directory")
+        case .symbolicLink, .other: throw TTRPCStatus(.invalidArgument, "\(path): not a regular file")
         }
-        if offset > 0 { try GuestFailure.mapping(path) { () throws(SyscallError) in try file.seek(to: offset) } }
+        if offset > 0 { try TTRPCStatus.mapping(path) { () throws(SyscallError) in try file.seek(to: offset) } }
         return file
     }
 
-    func information(_ path: String, followingLinks: Bool) throws(GuestFailure) -> Voidbox_Guest_V1_FileInfo {
+    func information(_ path: String, followingLinks: Bool) throws(TTRPCStatus) -> Voidbox_Guest_V1_FileInfo {
         let location = try roots.locate(path)
         let file = try open(location, .path(followLast: followingLinks), for: path)
         do throws(SyscallError) {
@@ -68,11 +69,11 @@ struct ConfinedFiles {
             let target = status.kind == .symbolicLink ? try Directory(adopting: file).linkTarget(of: "") : ""
             return Voidbox_Guest_V1_FileInfo(location.name ?? "/", status, linkTarget: target)
         } catch {
-            throw GuestFailure(error, on: path)
+            throw TTRPCStatus(error, on: path)
         }
     }
 
-    func entries(_ path: String) throws(GuestFailure) -> [Voidbox_Guest_V1_FileInfo] {
+    func entries(_ path: String) throws(TTRPCStatus) -> [Voidbox_Guest_V1_FileInfo] {
         let directory = Directory(adopting: try open(path, .directory))
         do throws(SyscallError) {
             var entries: [Voidbox_Guest_V1_FileInfo] = []
@@ -84,17 +85,17 @@ struct ConfinedFiles {
             }
             return entries
         } catch {
-            throw GuestFailure(error, on: path)
+            throw TTRPCStatus(error, on: path)
         }
     }
 
     // MARK: Making
 
-    func makeDirectory(_ path: String, mode: UInt32, withParents: Bool) throws(GuestFailure) {
+    func makeDirectory(_ path: String, mode: UInt32, withParents: Bool) throws(TTRPCStatus) {
         let location = try roots.locate(path)
         guard let parent = location.parent, let name = location.name, name != ".." else {
             if withParents { return }
-            throw GuestFailure(.alreadyExists, "\(path): File exists")
+            throw TTRPCStatus(.alreadyExists, "\(path): File exists")
         }
         let directory =
             withParents
@@ -104,11 +105,11 @@ struct ConfinedFiles {
             try Self.make(name, in: directory, mode: mode, .sandbox)
         } catch {
             if withParents, error.errno == .exists, try isDirectory(location, path) { return }
-            throw GuestFailure(error, on: path)
+            throw TTRPCStatus(error, on: path)
         }
     }
 
-    private func isDirectory(_ location: FileRoots.Location, _ path: String) throws(GuestFailure) -> Bool {
+    private func isDirectory(_ location: FileRoots.Location, _ path: String) throws(TTRPCStatus) -> Bool {
         let file = try open(location, .path(followLast: true), for: path)
         return (try? file.status())?.kind == .directory
     }
@@ -118,7 +119,7 @@ struct ConfinedFiles {
         _ location: FileRoots.Location,
         _ owner: Owner,
         for path: String,
-    ) throws(GuestFailure) -> Directory {
+    ) throws(TTRPCStatus) -> Directory {
         // From the far end: mostly nothing is missing.
         do throws(SyscallError) {
             return Directory(adopting: try resolve(location, .directory))
@@ -132,7 +133,7 @@ struct ConfinedFiles {
             } catch  where error.errno == .exists {
                 // Another call made it meanwhile, or it is a link to nowhere, which the next line says.
             } catch {
-                throw GuestFailure(error, on: path)
+                throw TTRPCStatus(error, on: path)
             }
             return Directory(adopting: try open(location, .directory, for: path))
         }
@@ -151,7 +152,7 @@ struct ConfinedFiles {
         try made.descriptor.setMode(mode)
     }
 
-    func beginWriting(_ open: Voidbox_Guest_V1_WriteFileOpen) throws(GuestFailure) -> PendingFile {
+    func beginWriting(_ open: Voidbox_Guest_V1_WriteFileOpen) throws(TTRPCStatus) -> PendingFile {
         let owner =
             open.uid == 0 && open.gid == 0 && !open.rootOwned ? Owner.sandbox : Owner(uid: open.uid, gid: open.gid)
         let (location, name) = try roots.locateEntry(open.path)
@@ -160,13 +161,13 @@ struct ConfinedFiles {
             ? try makeParents(location, owner, for: open.path)
             : Directory(adopting: try self.open(location, .directory, for: open.path))
         if let status = try? directory.status(of: name), status.kind == .directory {
-            throw GuestFailure(.invalidArgument, "\(open.path): Is a directory")
+            throw TTRPCStatus(.invalidArgument, "\(open.path): Is a directory")
         }
         let mode = open.mode == 0 ? 0o644 : open.mode & 0o7777
         do throws(SyscallError) {
             return try PendingFile(name, in: directory, path: open.path, mode: mode, owner: owner)
         } catch {
-            throw GuestFailure(error, on: open.path)
+            throw TTRPCStatus(error, on: open.path)
         }
     }
 }

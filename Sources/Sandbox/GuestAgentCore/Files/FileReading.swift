@@ -1,6 +1,7 @@
 internal import FoundationEssentials
 internal import GuestAPI
 internal import LinuxSystem
+internal import TTRPC
 
 /// A file that the host reads in pieces. Confined to the loop's thread; the call keeps it.
 final class FileReading {
@@ -21,12 +22,12 @@ final class FileReading {
 
     func begin() {
         call.onAbandoned { [self] in isOver = true }
-        call.onMessage(Voidbox_Guest_V1_ReadFileInput.self) { [self] input throws(GuestFailure) in
+        call.onMessage(Voidbox_Guest_V1_ReadFileInput.self) { [self] input throws(TTRPCStatus) in
             guard case .credit(let count) = input.kind else {
-                throw GuestFailure(.invalidArgument, "\(path) is open: this input cannot follow")
+                throw TTRPCStatus(.invalidArgument, "\(path) is open: this input cannot follow")
             }
             guard window.giveBack(count) else {
-                throw GuestFailure(.invalidArgument, "\(path): credit for \(count) bytes that were not sent")
+                throw TTRPCStatus(.invalidArgument, "\(path): credit for \(count) bytes that were not sent")
             }
             pump()
         }
@@ -50,7 +51,7 @@ final class FileReading {
                 }
             } catch {
                 isOver = true
-                return call.fail(GuestFailure(error, on: path))
+                return call.fail(TTRPCStatus(error, on: path))
             }
         }
         guard !isOver, rest == 0 else { return }

@@ -1,3 +1,5 @@
+internal import TTRPC
+
 /// Where file calls may go, and how a path of a call is found below that.
 struct FileRoots: Equatable {
     /// A path of a call: a root that is allowed, and the way from there.
@@ -27,33 +29,33 @@ struct FileRoots: Equatable {
     ///
     /// Below a root that is narrower than the whole system, ".." is refused: what it would mean behind a link is not what
     /// it seems to.
-    func locate(_ path: String) throws(GuestFailure) -> Location {
-        guard path.hasPrefix("/") else { throw GuestFailure(.invalidArgument, "\(Self.quoted(path)) is not absolute") }
+    func locate(_ path: String) throws(TTRPCStatus) -> Location {
+        guard path.hasPrefix("/") else { throw TTRPCStatus(.invalidArgument, "\(Self.quoted(path)) is not absolute") }
         guard path.utf8.count < 4096, !path.utf8.contains(0) else {
-            throw GuestFailure(.invalidArgument, "\(Self.quoted(path)) is longer than a path or holds a zero byte")
+            throw TTRPCStatus(.invalidArgument, "\(Self.quoted(path)) is longer than a path or holds a zero byte")
         }
         let components = Self.split(path)
         guard let root = roots.first(where: { components.starts(with: $0) }) else {
             throw outside(path)
         }
         if !root.isEmpty, components.contains("..") {
-            throw GuestFailure(.permissionDenied, "\(path): \"..\" is not allowed below \(Self.join(root))")
+            throw TTRPCStatus(.permissionDenied, "\(path): \"..\" is not allowed below \(Self.join(root))")
         }
         return Location(root: Self.join(root), components: Array(components.dropFirst(root.count)))
     }
 
     /// Like `locate`, for calls that need a name in a directory.
-    func locateEntry(_ path: String) throws(GuestFailure) -> (directory: Location, name: String) {
+    func locateEntry(_ path: String) throws(TTRPCStatus) -> (directory: Location, name: String) {
         let location = try locate(path)
         guard let directory = location.parent, let name = location.name, name != ".." else {
-            throw GuestFailure(.invalidArgument, "\(path): this names no entry of a directory")
+            throw TTRPCStatus(.invalidArgument, "\(path): this names no entry of a directory")
         }
         return (directory, name)
     }
 
-    func outside(_ path: String) -> GuestFailure {
+    func outside(_ path: String) -> TTRPCStatus {
         let list = roots.map(Self.join).sorted().joined(separator: ", ")
-        return GuestFailure(.permissionDenied, "\(path) is outside of the directories open to file calls (\(list))")
+        return TTRPCStatus(.permissionDenied, "\(path) is outside of the directories open to file calls (\(list))")
     }
 
     private static func split(_ path: String) -> [String] {

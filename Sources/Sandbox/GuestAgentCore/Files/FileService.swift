@@ -1,5 +1,6 @@
 internal import GuestAPI
 internal import LinuxSystem
+internal import TTRPC
 
 /// The file calls. Confined to the loop's thread.
 final class FileService {
@@ -14,35 +15,35 @@ final class FileService {
         files = ConfinedFiles(roots: roots)
     }
 
-    func read(_ call: Call) throws(GuestFailure) {
+    func read(_ call: Call) throws(TTRPCStatus) {
         let input = try call.request(Voidbox_Guest_V1_ReadFileInput.self)
         guard case .open(let open) = input.kind else {
-            throw GuestFailure(.invalidArgument, "reading a file begins with `open`")
+            throw TTRPCStatus(.invalidArgument, "reading a file begins with `open`")
         }
         let file = try files.openRegularFile(open.path, offset: open.offset)
         FileReading(file, path: open.path, length: open.length, call).begin()
     }
 
-    func write(_ call: Call) throws(GuestFailure) {
+    func write(_ call: Call) throws(TTRPCStatus) {
         let input = try call.request(Voidbox_Guest_V1_WriteFileInput.self)
         guard case .open(let open) = input.kind else {
-            throw GuestFailure(.invalidArgument, "writing a file begins with `open`")
+            throw TTRPCStatus(.invalidArgument, "writing a file begins with `open`")
         }
         FileWriting(try files.beginWriting(open), call).begin()
     }
 
-    func stat(_ call: Call) throws(GuestFailure) {
+    func stat(_ call: Call) throws(TTRPCStatus) {
         let request = try call.request(Voidbox_Guest_V1_StatRequest.self)
         call.finish(try files.information(request.path, followingLinks: request.followLinks))
     }
 
-    func list(_ call: Call) throws(GuestFailure) {
+    func list(_ call: Call) throws(TTRPCStatus) {
         let request = try call.request(Voidbox_Guest_V1_ListDirectoryRequest.self)
         var response = Voidbox_Guest_V1_ListDirectoryResponse()
         response.entries = try files.entries(request.path)
         let size = response.entries.reduce(0) { $0 + 64 + $1.name.utf8.count + $1.linkTarget.utf8.count }
         guard size <= Self.longestListing else {
-            throw GuestFailure(
+            throw TTRPCStatus(
                 .resourceExhausted,
                 "\(request.path): \(response.entries.count) entries do not fit into one answer",
             )
@@ -50,14 +51,14 @@ final class FileService {
         call.finish(response)
     }
 
-    func makeDirectory(_ call: Call) throws(GuestFailure) {
+    func makeDirectory(_ call: Call) throws(TTRPCStatus) {
         let request = try call.request(Voidbox_Guest_V1_MakeDirectoryRequest.self)
         let mode = request.mode == 0 ? 0o755 : request.mode & 0o7777
         try files.makeDirectory(request.path, mode: mode, withParents: request.parents)
         call.finish(Voidbox_Guest_V1_Empty())
     }
 
-    func remove(_ call: Call) throws(GuestFailure) {
+    func remove(_ call: Call) throws(TTRPCStatus) {
         let request = try call.request(Voidbox_Guest_V1_RemoveRequest.self)
         let entry = try files.entry(request.path)
         do throws(SyscallError) {
@@ -69,19 +70,19 @@ final class FileService {
                 return TreeRemoval(of: entry, path: request.path, on: loop, call).begin()
             }
         } catch {
-            throw GuestFailure(error, on: request.path)
+            throw TTRPCStatus(error, on: request.path)
         }
         call.finish(Voidbox_Guest_V1_Empty())
     }
 
-    func rename(_ call: Call) throws(GuestFailure) {
+    func rename(_ call: Call) throws(TTRPCStatus) {
         let request = try call.request(Voidbox_Guest_V1_RenameRequest.self)
         let from = try files.entry(request.from)
         let to = try files.entry(request.to)
         do throws(SyscallError) {
             try from.directory.rename(from.name, to: to.directory, to.name)
         } catch {
-            throw GuestFailure(error, on: "\(request.from) to \(request.to)")
+            throw TTRPCStatus(error, on: "\(request.from) to \(request.to)")
         }
         call.finish(Voidbox_Guest_V1_Empty())
     }

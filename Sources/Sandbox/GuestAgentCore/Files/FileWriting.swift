@@ -1,5 +1,6 @@
 internal import GuestAPI
 internal import LinuxSystem
+internal import TTRPC
 
 /// A file that the host writes in pieces. Confined to the loop's thread; the call keeps it.
 final class FileWriting {
@@ -16,8 +17,8 @@ final class FileWriting {
 
     func begin() {
         call.onAbandoned { [self] in file = nil }
-        call.onMessage(Voidbox_Guest_V1_WriteFileInput.self) { [self] input throws(GuestFailure) in
-            do throws(GuestFailure) {
+        call.onMessage(Voidbox_Guest_V1_WriteFileInput.self) { [self] input throws(TTRPCStatus) in
+            do throws(TTRPCStatus) {
                 try take(input)
             } catch {
                 file = nil
@@ -26,24 +27,24 @@ final class FileWriting {
         }
     }
 
-    private func take(_ input: Voidbox_Guest_V1_WriteFileInput) throws(GuestFailure) {
+    private func take(_ input: Voidbox_Guest_V1_WriteFileInput) throws(TTRPCStatus) {
         guard let file else { return }
         switch input.kind {
         case .data(let data):
             guard data.count <= StreamLimit.message, window.accept(data.count) else {
-                throw GuestFailure(.invalidArgument, "\(path): \(data.count) bytes exceed the limit or the credit")
+                throw TTRPCStatus(.invalidArgument, "\(path): \(data.count) bytes exceed the limit or the credit")
             }
-            try GuestFailure.mapping(path) { () throws(SyscallError) in try file.append(data) }
+            try TTRPCStatus.mapping(path) { () throws(SyscallError) in try file.append(data) }
             let credit = window.consume(data.count)
             guard credit > 0 else { return }
             var output = Voidbox_Guest_V1_WriteFileOutput()
             output.credit = credit
             call.send(output)
         case .commit:
-            try GuestFailure.mapping(path) { () throws(SyscallError) in try file.commit() }
+            try TTRPCStatus.mapping(path) { () throws(SyscallError) in try file.commit() }
             self.file = nil
             call.finish()
-        case .open, nil: throw GuestFailure(.invalidArgument, "\(path) is open: this input cannot follow")
+        case .open, nil: throw TTRPCStatus(.invalidArgument, "\(path) is open: this input cannot follow")
         }
     }
 }

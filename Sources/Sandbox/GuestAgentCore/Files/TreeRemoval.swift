@@ -1,5 +1,6 @@
 internal import GuestAPI
 internal import LinuxSystem
+internal import TTRPC
 
 /// Removes a directory with all below it, a slice a turn, so that a large tree does not hold up the other calls.
 ///
@@ -41,13 +42,13 @@ final class TreeRemoval {
             call.onAbandoned { [self] in isAbandoned = true }
             run()
         } catch {
-            call.fail(GuestFailure(error, on: path))
+            call.fail(TTRPCStatus(error, on: path))
         }
     }
 
     private func run() {
         guard !isAbandoned else { return }
-        do throws(GuestFailure) {
+        do throws(TTRPCStatus) {
             for _ in 0..<Self.entriesPerTurn {
                 guard let level = levels.last else { return call.finish(Voidbox_Guest_V1_Empty()) }
                 try step(level)
@@ -58,7 +59,7 @@ final class TreeRemoval {
         }
     }
 
-    private func step(_ level: Level) throws(GuestFailure) {
+    private func step(_ level: Level) throws(TTRPCStatus) {
         let place = ([path] + levels.dropFirst().map(\.name)).joined(separator: "/")
         do throws(SyscallError) {
             if let entry = level.names.popLast() {
@@ -72,10 +73,10 @@ final class TreeRemoval {
                 }
             }
         } catch {
-            throw GuestFailure(error, on: place)
+            throw TTRPCStatus(error, on: place)
         }
         guard levels.count <= Self.deepest else {
-            throw GuestFailure(.resourceExhausted, "\(path) is deeper than \(Self.deepest) directories")
+            throw TTRPCStatus(.resourceExhausted, "\(path) is deeper than \(Self.deepest) directories")
         }
     }
 

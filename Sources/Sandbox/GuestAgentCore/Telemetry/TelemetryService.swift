@@ -1,5 +1,6 @@
 internal import GuestAPI
 internal import LinuxSystem
+internal import TTRPC
 
 /// Samples of the whole guest, at the client's pace. Confined to the loop's thread.
 final class TelemetryService {
@@ -15,7 +16,7 @@ final class TelemetryService {
         self.loop = loop
     }
 
-    func stream(_ call: Call) throws(GuestFailure) {
+    func stream(_ call: Call) throws(TTRPCStatus) {
         let request = try call.request(Voidbox_Guest_V1_TelemetryRequest.self)
         let asked = Duration.nanoseconds(Int64(clamping: request.intervalNanos))
         TelemetryStream(

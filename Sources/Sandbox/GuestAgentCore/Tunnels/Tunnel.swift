@@ -1,6 +1,7 @@
 internal import FoundationEssentials
 internal import GuestAPI
 internal import LinuxSystem
+internal import TTRPC
 
 /// One connection between a program in the guest and the host. Each direction has its own credit and its own end.
 /// Confined to the loop's thread; the call keeps it.
@@ -29,8 +30,8 @@ final class Tunnel {
             if !readiness.isDisjoint(with: [.readable, .hangUp, .error]) { self.read() }
             self.settle()
         }
-        call.onMessage(Voidbox_Guest_V1_TunnelFrame.self) { [self] frame throws(GuestFailure) in
-            do throws(GuestFailure) {
+        call.onMessage(Voidbox_Guest_V1_TunnelFrame.self) { [self] frame throws(TTRPCStatus) in
+            do throws(TTRPCStatus) {
                 try take(frame)
             } catch {
                 over()
@@ -42,11 +43,11 @@ final class Tunnel {
         settle()
     }
 
-    private func take(_ frame: Voidbox_Guest_V1_TunnelFrame) throws(GuestFailure) {
+    private func take(_ frame: Voidbox_Guest_V1_TunnelFrame) throws(TTRPCStatus) {
         switch frame.kind {
         case .data(let data):
             guard !hostEnded, data.count <= StreamLimit.message, fromHost.accept(data.count) else {
-                throw GuestFailure(.invalidArgument, "\(data.count) bytes exceed the limit, the credit, or the end")
+                throw TTRPCStatus(.invalidArgument, "\(data.count) bytes exceed the limit, the credit, or the end")
             }
             pending.append(Array(data)[...])
             write()
@@ -55,10 +56,10 @@ final class Tunnel {
             write()
         case .credit(let count):
             guard toHost.giveBack(count) else {
-                throw GuestFailure(.invalidArgument, "credit for \(count) bytes that were not sent")
+                throw TTRPCStatus(.invalidArgument, "credit for \(count) bytes that were not sent")
             }
         case .connectionID, nil:
-            throw GuestFailure(.invalidArgument, "the tunnel is open: this frame cannot follow")
+            throw TTRPCStatus(.invalidArgument, "the tunnel is open: this frame cannot follow")
         }
     }
 
@@ -121,7 +122,7 @@ final class Tunnel {
 
     private func fail(_ error: SyscallError) {
         over()
-        call.fail(GuestFailure(.unavailable, "the program's connection: \(error.errno)"))
+        call.fail(TTRPCStatus(.unavailable, "the program's connection: \(error.errno)"))
     }
 
     private func over() {

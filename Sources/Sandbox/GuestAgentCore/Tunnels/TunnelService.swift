@@ -1,5 +1,6 @@
 internal import GuestAPI
 internal import LinuxSystem
+internal import TTRPC
 
 /// Ports of the guest's loopback whose connections are carried to the host. Confined to the loop's thread.
 final class TunnelService {
@@ -34,10 +35,10 @@ final class TunnelService {
         self.loop = loop
     }
 
-    func listen(_ call: Call) throws(GuestFailure) {
+    func listen(_ call: Call) throws(TTRPCStatus) {
         let request = try call.request(Voidbox_Guest_V1_ListenRequest.self)
         guard let port = UInt16(exactly: request.port) else {
-            throw GuestFailure(.invalidArgument, "\(request.port) is no port")
+            throw TTRPCStatus(.invalidArgument, "\(request.port) is no port")
         }
         let listener: Listener
         do throws(SyscallError) {
@@ -45,7 +46,7 @@ final class TunnelService {
             let descriptor = WatchedDescriptor(try socket.descriptor.duplicate(), on: loop)
             listener = Listener(socket, descriptor, call)
         } catch {
-            throw GuestFailure(error, on: "port \(port) on the guest's loopback")
+            throw TTRPCStatus(error, on: "port \(port) on the guest's loopback")
         }
         let key = ObjectIdentifier(listener)
         listeners[key] = listener
@@ -62,13 +63,13 @@ final class TunnelService {
         acceptWhileThereIsRoom()
     }
 
-    func tunnel(_ call: Call) throws(GuestFailure) {
+    func tunnel(_ call: Call) throws(TTRPCStatus) {
         let frame = try call.request(Voidbox_Guest_V1_TunnelFrame.self)
         guard case .connectionID(let id) = frame.kind else {
-            throw GuestFailure(.invalidArgument, "a tunnel begins with `connection_id`")
+            throw TTRPCStatus(.invalidArgument, "a tunnel begins with `connection_id`")
         }
         guard let taken = waiting.removeValue(forKey: id) else {
-            throw GuestFailure(.notFound, "connection \(id.prefix(64).debugDescription) is not waiting (any more)")
+            throw TTRPCStatus(.notFound, "connection \(id.prefix(64).debugDescription) is not waiting (any more)")
         }
         loop.cancel(taken.timer)
         acceptWhileThereIsRoom()

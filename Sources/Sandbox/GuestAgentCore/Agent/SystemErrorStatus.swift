@@ -1,29 +1,9 @@
 internal import LinuxSystem
+internal import TTRPC
 
-/// Why a call failed, as it goes to the host.
-struct GuestFailure: Error, Equatable, CustomStringConvertible {
-    /// google.rpc.Code
-    enum Code: Int32 {
-        case invalidArgument = 3
-        case notFound = 5
-        case alreadyExists = 6
-        case permissionDenied = 7
-        case resourceExhausted = 8
-        case failedPrecondition = 9
-        case unimplemented = 12
-        case `internal` = 13
-        case unavailable = 14
-    }
-
-    let code: Code
-    let message: String
-
-    init(_ code: Code, _ message: String) {
-        self.code = code
-        self.message = message
-    }
-
-    /// A system call failed on `resource`, mostly a path.
+/// How failed system calls go to the host.
+extension TTRPCStatus {
+    /// - Parameter resource: What the call was about, mostly a path.
     init(_ error: SyscallError, on resource: String) {
         self.init(Code(error.errno), "\(resource): \(error.errno)")
     }
@@ -32,18 +12,16 @@ struct GuestFailure: Error, Equatable, CustomStringConvertible {
     static func mapping<Result: ~Copyable>(
         _ resource: @autoclosure () -> String,
         _ body: () throws(SyscallError) -> Result,
-    ) throws(GuestFailure) -> Result {
+    ) throws(TTRPCStatus) -> Result {
         do throws(SyscallError) {
             return try body()
         } catch {
-            throw GuestFailure(error, on: resource())
+            throw TTRPCStatus(error, on: resource())
         }
     }
-
-    var description: String { message }
 }
 
-extension GuestFailure.Code {
+extension TTRPCStatus.Code {
     init(_ errno: Errno) {
         self =
             switch errno {
