@@ -27,7 +27,7 @@ struct Module {
     var testUses: [String] = []
 }
 
-let modules: [Module] = [
+let table: [Module] = [
     // Platform: no third-party code but swift-protobuf; usable in the guest.
     Module(name: "ByteCodec", layer: .platform),
     Module(name: "CEarlyInit", layer: .platform, kind: .c),
@@ -42,20 +42,32 @@ let modules: [Module] = [
         products: [.protobuf],
     ),
     Module(name: "TTRPCMessages", layer: .platform, kind: .generated, products: [.protobuf]),
-]
 
-extension Module {
-    // The rest of the table, a layer at a time.
-    static let sandbox: [Module] = [
-        Module(
-            name: "Sandboxing",
-            layer: .sandbox,
-            uses: ["GuestAPI", "LinuxSystem", "Primitives", "TTRPC"],
-            products: [.protobuf],
-        ),
-        Module(name: "SandboxQEMU", layer: .sandbox, uses: ["LinuxSystem", "Primitives", "Sandboxing"]),
-    ]
-}
+    // Sandbox: a box and the backends that make one.
+    Module(
+        name: "GuestAgentCore",
+        layer: .sandbox,
+        uses: ["GuestAPI", "LinuxSystem", "Primitives", "TTRPC"],
+        products: [.protobuf],
+        tested: true,
+        testUses: ["GuestAPI", "LinuxSystem", "Primitives", "TTRPC"],
+    ),
+    Module(
+        name: "Sandboxing",
+        layer: .sandbox,
+        uses: ["GuestAPI", "LinuxSystem", "Primitives", "TTRPC"],
+        products: [.protobuf],
+    ),
+    Module(name: "SandboxQEMU", layer: .sandbox, uses: ["LinuxSystem", "Primitives", "Sandboxing"]),
+
+    // Executables.
+    Module(
+        name: "voidbox-guest",
+        layer: .executables,
+        kind: .executable,
+        uses: ["CEarlyInit", "GuestAgentCore"],
+    ),
+]
 
 // MARK: Rules that the manifest checks
 
@@ -69,7 +81,6 @@ func refuse(_ module: Module, _ dependency: String, _ why: String) -> Never {
     fatalError("Package.swift: \(module.name) must not use \(dependency): \(why)")
 }
 
-let table = modules + Module.sandbox
 let layers = Dictionary(uniqueKeysWithValues: table.map { ($0.name, $0.layer) })
 
 for module in table {

@@ -4,7 +4,7 @@ internal import Sandboxing
 
 /// One QEMU process. It dies with this process: by the kernel's parent death signal, and because the guest resets itself
 /// when its control channel closes.
-final class QEMUMachine: Machine {
+final class QEMUMachine: VirtualMachine {
     private let process: Spawner.SpawnedProcess
     private let monitor: QMPMonitor
     private let console: ConsoleTail
@@ -46,11 +46,11 @@ final class QEMUMachine: Machine {
         )
         let machine = QEMUMachine(
             process,
-            monitor: try QMPMonitor(adopting: monitor.first, on: host.loop),
-            console: try ConsoleTail(adopting: console.first, on: host.loop),
-            errors: try ConsoleTail(adopting: errors.first, on: host.loop),
+            monitor: try QMPMonitor(adopting: monitor.keepFirst(), on: host.loop),
+            console: try ConsoleTail(adopting: console.keepFirst(), on: host.loop),
+            errors: try ConsoleTail(adopting: errors.keepFirst(), on: host.loop),
         )
-        return (machine, try GuestClient(adopting: control.first, on: host.loop, box: configuration.name))
+        return (machine, try GuestClient(adopting: control.keepFirst(), on: host.loop, box: configuration.name))
     }
 
     private init(

@@ -1,30 +1,14 @@
-/// A virtual machine as far as a box needs to know it: it ends, and it can be ended.
-package protocol Machine: Sendable {
-    /// The last lines of the guest's console, for an error's sake.
-    var consoleTail: String { get }
-    /// Returns when the machine's process has ended and was reaped.
-    func waitUntilEnded() async -> MachineEnd
-    /// Ends the machine at once and returns when nothing of it is left. Idempotent.
-    func terminate() async
-}
-
-package enum MachineEnd: Hashable, Sendable {
-    /// The guest powered off or reset.
-    case guestReset
-    case failed(reason: String)
-}
-
 /// A box on a machine that runs our guest agent.
 package final class GuestSandbox: SandboxInstance {
     package let identity: SandboxIdentity
-    private let machine: any Machine
+    private let machine: any VirtualMachine
     private let guest: GuestClient
     private let stopping = StopFlag()
 
     /// Waits until the agent in a machine that was just started answers. If it does not, or the task is cancelled, the
     /// machine is terminated and the error says why.
     package static func boot(
-        _ machine: any Machine,
+        _ machine: any VirtualMachine,
         _ guest: GuestClient,
         identity: SandboxIdentity,
         deadline: Duration,
@@ -41,7 +25,7 @@ package final class GuestSandbox: SandboxInstance {
         }
     }
 
-    private init(_ machine: any Machine, _ guest: GuestClient, _ identity: SandboxIdentity) {
+    private init(_ machine: any VirtualMachine, _ guest: GuestClient, _ identity: SandboxIdentity) {
         self.machine = machine
         self.guest = guest
         self.identity = identity
@@ -157,14 +141,5 @@ package final class GuestSandbox: SandboxInstance {
 
     package func telemetry(every interval: Duration) async throws -> AsyncThrowingStream<TelemetrySample, any Error> {
         try guest.telemetry(every: interval)
-    }
-}
-
-extension MachineEnd: CustomStringConvertible {
-    package var description: String {
-        switch self {
-        case .guestReset: "the guest reset itself"
-        case .failed(let reason): reason
-        }
     }
 }

@@ -1,0 +1,5 @@
+internal import CEarlyInit
+internal import GuestAgentCore
+
+cearlyinit_link()
+FirstProcess.run()

@@ -1,0 +1,84 @@
+internal import CLinux
+internal import Glibc
+
+/// Whole-path calls for the places that only the machine's owner writes: /etc, /proc, /sys, mount points.
+package enum FileSystem {
+    package static func read(_ path: String, limit: Int = 1 << 20) throws(SyscallError) -> [UInt8] {
+        try OwnedFD.open(path, O_RDONLY).readAll(limit: limit)
+    }
+
+    package static func readText(_ path: String, limit: Int = 1 << 20) throws(SyscallError) -> String {
+        String(decoding: try read(path, limit: limit), as: UTF8.self)
+    }
+
+    /// Writes to a file that exists, such as the kernel's in /proc and /sys.
+    package static func write(_ text: String, to path: String) throws(SyscallError) {
+        do throws(SyscallError) {
+            try OwnedFD.open(path, O_WRONLY).writeAll(text)
+        } catch {
+            throw SyscallError(error.errno, call: "write", on: path)
+        }
+    }
+
+    /// Makes or replaces a file. Not atomic.
+    package static func replace(_ path: String, with text: String, mode: UInt32 = 0o644) throws(SyscallError) {
+        try OwnedFD.open(path, O_WRONLY | O_CREAT | O_TRUNC, mode: mode).writeAll(text)
+    }
+
+    /// Makes a directory with its parents; one that exists is fine.
+    package static func makeDirectories(_ path: String, mode: UInt32 = 0o755) throws(SyscallError) {
+        var prefix = ""
+        for component in path.split(separator: "/") {
+            prefix += "/" + component
+            // SAFETY: the kernel copies the string before the call returns.
+            if unsafe mkdir(prefix, mode) == 0 { continue }
+            let error = currentErrno()
+            if error != .exists { throw SyscallError(error, call: "mkdir", on: prefix) }
+        }
+    }
+
+    package static func remove(_ path: String) throws(SyscallError) {
+        // SAFETY: the kernel copies the string before the call returns.
+        try retrying("remove", on: path) { unsafe Glibc.remove(path) }
+    }
+
+    package static func setOwner(of path: String, uid: UInt32, gid: UInt32) throws(SyscallError) {
+        // SAFETY: the kernel copies the string before the call returns.
+        try retrying("chown", on: path) { unsafe chown(path, uid, gid) }
+    }
+
+    /// Follows links.
+    package static func status(of path: String) throws(SyscallError) -> FileStatus {
+        var status = stat()
+        // SAFETY: stat fills the structure and reads the string before it returns.
+        try retrying("stat", on: path) { unsafe stat(path, &status) }
+        return FileStatus(status)
+    }
+
+    package static func exists(_ path: String) -> Bool {
+        // SAFETY: the kernel reads the string before the call returns.
+        unsafe access(path, F_OK) == 0
+    }
+
+    /// Opens the two ends that every program expects to find open, on /dev/null, where they are not.
+    package static func openStandardDescriptors() throws(SyscallError) {
+        while true {
+            let descriptor = try OwnedFD.open("/dev/null", O_RDWR)
+            // Numbers are given lowest first, so the first one above the standard three proves those are taken.
+            if descriptor.rawValue > 2 { return }
+            _ = descriptor.relinquish()
+        }
+    }
+
+    package static func openForReadingAndWriting(_ path: String) throws(SyscallError) -> OwnedFD {
+        try OwnedFD.open(path, O_RDWR | O_NONBLOCK | O_NOCTTY)
+    }
+
+    package static func openForReading(_ path: String) throws(SyscallError) -> OwnedFD {
+        try OwnedFD.open(path, O_RDONLY)
+    }
+
+    package static func openForWriting(_ path: String) throws(SyscallError) -> OwnedFD {
+        try OwnedFD.open(path, O_WRONLY | O_NOCTTY)
+    }
+}
