@@ -27,6 +27,13 @@ struct Module {
     var testUses: [String] = []
 }
 
+/// Tests of several modules together, in `Tests/<path>`.
+struct Suite {
+    let name: String
+    let path: String
+    let uses: [String]
+}
+
 let table: [Module] = [
     // Platform: no third-party code but swift-protobuf; usable in the guest.
     Module(name: "ByteCodec", layer: .platform),
@@ -34,7 +41,7 @@ let table: [Module] = [
     Module(name: "CLinux", layer: .platform, kind: .c),
     Module(name: "GuestAPI", layer: .platform, kind: .generated, products: [.protobuf]),
     Module(name: "LinuxSystem", layer: .platform, uses: ["CLinux"]),
-    Module(name: "Primitives", layer: .platform),
+    Module(name: "Primitives", layer: .platform, tested: true),
     Module(
         name: "TTRPC",
         layer: .platform,
@@ -49,8 +56,6 @@ let table: [Module] = [
         layer: .sandbox,
         uses: ["GuestAPI", "LinuxSystem", "Primitives", "TTRPC"],
         products: [.protobuf],
-        tested: true,
-        testUses: ["GuestAPI", "LinuxSystem", "Primitives", "TTRPC"],
     ),
     Module(
         name: "Sandboxing",
@@ -58,6 +63,7 @@ let table: [Module] = [
         uses: ["GuestAPI", "LinuxSystem", "Primitives", "TTRPC"],
         products: [.protobuf],
     ),
+    Module(name: "SandboxMock", layer: .sandbox, uses: ["Primitives", "Sandboxing"]),
     Module(name: "SandboxQEMU", layer: .sandbox, uses: ["LinuxSystem", "Primitives", "Sandboxing"]),
 
     // Executables.
@@ -67,6 +73,14 @@ let table: [Module] = [
         kind: .executable,
         uses: ["CEarlyInit", "GuestAgentCore"],
     ),
+]
+
+let suites: [Suite] = [
+    Suite(
+        name: "SandboxContractTests",
+        path: "Sandbox/SandboxContractTests",
+        uses: ["LinuxSystem", "Primitives", "SandboxMock", "SandboxQEMU", "Sandboxing"],
+    )
 ]
 
 // MARK: Rules that the manifest checks
@@ -151,8 +165,17 @@ let targets = table.flatMap { module -> [Target] in
     return targets
 }
 
+let suiteTargets = suites.map { suite in
+    Target.testTarget(
+        name: suite.name,
+        dependencies: suite.uses.map { .target(name: $0) },
+        path: "Tests/\(suite.path)",
+        swiftSettings: swiftSettings,
+    )
+}
+
 let package = Package(
     name: "voidbox",
     dependencies: packages,
-    targets: targets,
+    targets: targets + suiteTargets,
 )
