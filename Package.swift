@@ -66,6 +66,9 @@ let table: [Module] = [
     Module(name: "SandboxMock", layer: .sandbox, uses: ["Primitives", "Sandboxing"]),
     Module(name: "SandboxQEMU", layer: .sandbox, uses: ["LinuxSystem", "Primitives", "Sandboxing"]),
 
+    // Orchestration: what a specification asks for, carried out.
+    Module(name: "Spec", layer: .orchestration, products: [.yams], tested: true),
+
     // Executables.
     Module(
         name: "voidbox-guest",
@@ -112,11 +115,13 @@ for module in table {
 
 extension Target.Dependency {
     static let protobuf: Self = .product(name: "SwiftProtobuf", package: "swift-protobuf")
+    static let yams: Self = .product(name: "Yams", package: "Yams")
 }
 
 let packages: [Package.Dependency] = [
     // Without traits it needs only FoundationEssentials, which keeps the guest agent small.
-    .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: [])
+    .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
 ]
 
 // MARK: Targets

@@ -13,7 +13,9 @@ extension MockProgram {
         "tr": MockProgram { process in
             // Only what the examples use: tr a-z A-Z.
             while let bytes = try await process.read() {
-                try await process.write(bytes.map { (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0) ? $0 - 32 : $0 })
+                try await process.write(
+                    bytes.map { (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0) ? $0 - 32 : $0 }
+                )
             }
             return .code(0)
         },
@@ -37,7 +39,9 @@ extension MockProgram {
         },
         "sh": MockProgram { process in try await shell(process) },
         "test": MockProgram { process in
-            guard process.arguments.count == 3, process.arguments[1] == "-e" else { return try await unsupported(process) }
+            guard process.arguments.count == 3, process.arguments[1] == "-e" else {
+                return try await unsupported(process)
+            }
             return .code(process.files.contents(of: process.arguments[2]) == nil ? 1 : 0)
         },
     ]

@@ -1,6 +1,5 @@
-import Testing
-
 import Primitives
+import Testing
 
 @Suite("Credit windows") struct CreditWindowTests {
     @Test func `a sender has what its receiver gave back`() {

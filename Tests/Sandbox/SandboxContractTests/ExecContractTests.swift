@@ -113,7 +113,10 @@ import Testing
 
     @Test(arguments: ContractBackend.allCases)
     func `a program that ends before it has read its input is no error`(_ backend: ContractBackend) async throws {
-        let result = try await backend.sharedBox().run(ExecRequest(["true"]), input: [UInt8](repeating: 7, count: 4 << 20))
+        let result = try await backend.sharedBox().run(
+            ExecRequest(["true"]),
+            input: [UInt8](repeating: 7, count: 4 << 20)
+        )
         #expect(result.exit.status == .code(0))
     }
 
