@@ -67,7 +67,9 @@ let table: [Module] = [
         name: "ModelBroker",
         layer: .agents,
         uses: ["LinuxSystem", "ModelProviders", "Primitives", "Sandboxing"],
-        products: [.asyncHTTPClient, .httpTypes, .hummingbirdCore, .log, .nioCore, .nioHTTP1, .nioPosix, .yams],
+        products: [
+            .asyncAlgorithms, .asyncHTTPClient, .httpTypes, .hummingbirdCore, .log, .nioCore, .nioHTTP1, .nioPosix, .yams,
+        ],
         tested: true,
         testUses: ["LinuxSystem", "ModelProviders", "Primitives", "Sandboxing"],
         testProducts: [.asyncHTTPClient, .httpTypes, .hummingbird, .log, .nioCore, .nioHTTP1, .nioPosix],
@@ -117,6 +119,7 @@ for module in table {
 // MARK: Other packages
 
 extension Target.Dependency {
+    static let asyncAlgorithms: Self = .product(name: "AsyncAlgorithms", package: "swift-async-algorithms")
     static let asyncHTTPClient: Self = .product(name: "AsyncHTTPClient", package: "async-http-client")
     static let httpTypes: Self = .product(name: "HTTPTypes", package: "swift-http-types")
     static let hummingbird: Self = .product(name: "Hummingbird", package: "hummingbird")
@@ -132,6 +135,7 @@ extension Target.Dependency {
 let packages: [Package.Dependency] = [
     // Without traits it needs only FoundationEssentials, which keeps the guest agent small.
     .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
+    .package(url: "https://github.com/apple/swift-async-algorithms", from: "1.1.4"),
     .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0", traits: []),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),

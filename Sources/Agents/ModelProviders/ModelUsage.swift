@@ -56,6 +56,8 @@ package struct ModelFailure: Hashable, Sendable, CustomStringConvertible {
         /// An HTTP status of 400 or above, and the endpoint's own words, shortened.
         case status(Int, message: String)
         case unreachable(String)
+        /// An error that the endpoint reported after it had begun to answer.
+        case streamError(message: String)
         /// No byte for this long.
         case timedOut(Duration)
         /// The response broke off after so many bytes of its body.
@@ -75,6 +77,8 @@ package struct ModelFailure: Hashable, Sendable, CustomStringConvertible {
         switch reason {
         case .status(let status, let message):
             "model endpoint \(endpoint) answered \(status)" + (message.isEmpty ? "" : ": \(message)")
+        case .streamError(let message):
+            "model endpoint \(endpoint) broke off its answer: \(message)"
         case .unreachable(let why):
             "model endpoint \(endpoint) cannot be reached: \(why)"
         case .timedOut(let limit):

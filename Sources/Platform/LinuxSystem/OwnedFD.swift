@@ -118,6 +118,11 @@ extension OwnedFD {
         package var first: OwnedFD
         package var second: OwnedFD
 
+        /// Gives up ownership of both: the caller closes the numbers it gets.
+        package consuming func relinquish() -> (first: Int32, second: Int32) {
+            (first.relinquish(), second.relinquish())
+        }
+
         /// Keeps the first and closes the second, which another process has by now.
         package consuming func keepFirst() -> OwnedFD {
             first
