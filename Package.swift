@@ -25,6 +25,8 @@ struct Module {
     var tested = false
     /// What the tests use beside the module itself.
     var testUses: [String] = []
+    /// Products of other packages that only the tests use.
+    var testProducts: [Target.Dependency] = []
 }
 
 /// Tests of several modules together, in `Tests/<path>`.
@@ -66,15 +68,56 @@ let table: [Module] = [
     Module(name: "SandboxMock", layer: .sandbox, uses: ["Primitives", "Sandboxing"]),
     Module(name: "SandboxQEMU", layer: .sandbox, uses: ["LinuxSystem", "Primitives", "Sandboxing"]),
 
-    // Agents: what runs in a box and the models behind it.
+    // Agents: models, and the programs that talk to them.
     Module(name: "AgentRuntimes", layer: .agents, uses: ["Primitives", "Sandboxing"], tested: true),
     Module(name: "ClaudioCore", layer: .agents, uses: ["Primitives"], tested: true),
+    Module(
+        name: "ModelBroker",
+        layer: .agents,
+        uses: ["LinuxSystem", "ModelProviders", "Primitives", "Sandboxing"],
+        products: [
+            .asyncAlgorithms, .asyncHTTPClient, .httpTypes, .hummingbirdCore, .log, .nioCore, .nioHTTP1, .nioPosix, .yams,
+        ],
+        tested: true,
+        testUses: ["LinuxSystem", "ModelProviders", "Primitives", "Sandboxing"],
+        testProducts: [.asyncHTTPClient, .httpTypes, .hummingbird, .log, .nioCore, .nioHTTP1, .nioPosix],
+    ),
+    Module(
+        name: "ModelProviders",
+        layer: .agents,
+        uses: ["Primitives"],
+        tested: true,
+        testUses: ["Primitives"],
+    ),
 
     // Orchestration: what a specification asks for, carried out.
+    Module(
+        name: "Runs",
+        layer: .orchestration,
+        uses: ["AgentRuntimes", "LinuxSystem", "ModelBroker", "ModelProviders", "Primitives", "Sandboxing", "Spec"],
+        products: [.log],
+    ),
     Module(name: "Spec", layer: .orchestration, products: [.yams], tested: true),
+
+    // Services: what people and programs talk to.
+    Module(
+        name: "CommandLineTool",
+        layer: .services,
+        uses: [
+            "AgentRuntimes", "LinuxSystem", "Primitives", "Runs", "SandboxMock", "SandboxQEMU", "Sandboxing", "Spec",
+        ],
+        products: [.argumentParser, .log, .unixSignals],
+    ),
 
     // Executables.
     Module(name: "claudio", layer: .executables, kind: .executable, uses: ["ClaudioCore"]),
+    Module(
+        name: "voidbox",
+        layer: .executables,
+        kind: .executable,
+        uses: ["CommandLineTool"],
+        products: [.argumentParser],
+    ),
     Module(
         name: "voidbox-guest",
         layer: .executables,
@@ -119,14 +162,33 @@ for module in table {
 // MARK: Other packages
 
 extension Target.Dependency {
+    static let argumentParser: Self = .product(name: "ArgumentParser", package: "swift-argument-parser")
+    static let asyncAlgorithms: Self = .product(name: "AsyncAlgorithms", package: "swift-async-algorithms")
+    static let asyncHTTPClient: Self = .product(name: "AsyncHTTPClient", package: "async-http-client")
+    static let httpTypes: Self = .product(name: "HTTPTypes", package: "swift-http-types")
+    static let hummingbird: Self = .product(name: "Hummingbird", package: "hummingbird")
+    static let hummingbirdCore: Self = .product(name: "HummingbirdCore", package: "hummingbird")
+    static let log: Self = .product(name: "Logging", package: "swift-log")
+    static let nioCore: Self = .product(name: "NIOCore", package: "swift-nio")
+    static let nioHTTP1: Self = .product(name: "NIOHTTP1", package: "swift-nio")
+    static let nioPosix: Self = .product(name: "NIOPosix", package: "swift-nio")
     static let protobuf: Self = .product(name: "SwiftProtobuf", package: "swift-protobuf")
+    static let unixSignals: Self = .product(name: "UnixSignals", package: "swift-service-lifecycle")
     static let yams: Self = .product(name: "Yams", package: "Yams")
 }
 
 let packages: [Package.Dependency] = [
     // Without traits it needs only FoundationEssentials, which keeps the guest agent small.
     .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-async-algorithms", from: "1.1.4"),
+    .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0", traits: []),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
 ]
 
 // MARK: Targets
@@ -166,7 +228,8 @@ let targets = table.flatMap { module -> [Target] in
         targets.append(
             .testTarget(
                 name: "\(module.name)Tests",
-                dependencies: [.target(name: module.name)] + module.testUses.map { .target(name: $0) },
+                dependencies: [.target(name: module.name)] + module.testUses.map { .target(name: $0) }
+                    + module.testProducts,
                 path: "Tests/\(module.layer.folder)/\(module.name)Tests",
                 swiftSettings: swiftSettings,
             )

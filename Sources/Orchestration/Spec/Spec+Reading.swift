@@ -14,6 +14,7 @@ extension Spec {
     }
 
     private init?(_ map: MapReader) {
+        self.init(name: "")
         if let version = map.string("api_version") {
             apiVersion = version
             if version != "v1" { map.report("api_version", "unsupported api_version '\(version)', expected 'v1'") }

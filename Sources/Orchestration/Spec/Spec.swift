@@ -20,6 +20,11 @@ package struct Spec: Hashable, Sendable {
     /// Where each key stands, by its path such as "sandbox.image".
     package var positions: [String: SpecPosition] = [:]
 
+    /// A box with all defaults.
+    package init(name: String) {
+        self.name = name
+    }
+
     package var kind: Kind {
         switch body {
         case .agent: .agent
@@ -59,6 +64,12 @@ package struct MountSpec: Hashable, Sendable {
     package var host: String
     package var guest: String
     package var mode: Mode
+
+    package init(host: String, guest: String, mode: Mode) {
+        self.host = host
+        self.guest = guest
+        self.mode = mode
+    }
 }
 
 /// Limits of every exec, from the first one.

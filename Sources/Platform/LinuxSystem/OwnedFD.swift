@@ -118,6 +118,11 @@ extension OwnedFD {
         package var first: OwnedFD
         package var second: OwnedFD
 
+        /// Gives up ownership of both: the caller closes the numbers it gets.
+        package consuming func relinquish() -> (first: Int32, second: Int32) {
+            (first.relinquish(), second.relinquish())
+        }
+
         /// Keeps the first and closes the second, which another process has by now.
         package consuming func keepFirst() -> OwnedFD {
             first
@@ -159,5 +164,30 @@ extension OwnedFD {
         // SAFETY: the string is copied by the kernel before the call returns.
         let result = unsafe clinux_openat(AT_FDCWD, path, flags | O_CLOEXEC, mode)
         return OwnedFD(adopting: try checked("open", on: path, result))
+    }
+}
+
+/// Descriptors that this process was started with and never closes.
+package enum StandardStream {
+    /// Writes everything, waiting for a slow reader.
+    package static func write(_ bytes: [UInt8], to descriptor: Int32) throws(SyscallError) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = try retrying("write") {
+                // SAFETY: the pointer is used inside the closure only and its count is passed.
+                unsafe rest.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            }
+            rest = rest.dropFirst(count)
+        }
+    }
+
+    /// Waits for bytes; nil at the end.
+    package static func read(from descriptor: Int32) throws(SyscallError) -> [UInt8]? {
+        var buffer = [UInt8](repeating: 0, count: 65536)
+        let count = try retrying("read") {
+            // SAFETY: read(2) writes at most the count it is given.
+            unsafe buffer.withUnsafeMutableBytes { unsafe Glibc.read(descriptor, $0.baseAddress, $0.count) }
+        }
+        return count == 0 ? nil : Array(buffer.prefix(count))
     }
 }

@@ -3,6 +3,7 @@ internal import Foundation
 internal import LinuxSystem
 internal import Primitives
 internal import Runs
+internal import Sandboxing
 internal import SandboxQEMU
 
 struct DoctorCommand: AsyncParsableCommand {
@@ -67,7 +68,7 @@ extension HostProbe {
     static func thisHost(environment: [String: String]) -> HostProbe {
         let locator = AssetLocator(environment: environment)
         return HostProbe(
-            qemuVersion: QEMUProgram.version(environment: environment),
+            qemuPath: try? QEMUProgram.locate(environment: environment),
             kvmDeviceExists: HostFacts.exists("/dev/kvm"),
             kvmDeviceUsable: HostFacts.mayReadAndWrite("/dev/kvm"),
             hasHardwareVirtualization: HostFacts.hasHardwareVirtualization,

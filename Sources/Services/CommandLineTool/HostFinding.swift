@@ -19,7 +19,7 @@ struct HostFinding: Codable, Hashable, Sendable {
 
 /// What the findings are made from, read once, so that deciding is pure.
 struct HostProbe: Sendable {
-    var qemuVersion: String?
+    var qemuPath: String?
     var kvmDeviceExists: Bool
     var kvmDeviceUsable: Bool
     var hasHardwareVirtualization: Bool
@@ -33,7 +33,7 @@ extension HostProbe {
     }
 
     private var qemu: HostFinding {
-        guard let qemuVersion else {
+        guard let qemuPath else {
             return HostFinding(
                 id: "qemu",
                 status: .missing,
@@ -41,7 +41,7 @@ extension HostProbe {
                 hint: "apt-get install qemu-system-x86",
             )
         }
-        return HostFinding(id: "qemu", status: .ok, summary: qemuVersion)
+        return HostFinding(id: "qemu", status: .ok, summary: qemuPath)
     }
 
     private var acceleration: HostFinding {

@@ -6,12 +6,8 @@ internal import UnixSignals
 func interruptible<Result: Sendable>(
     _ body: @escaping @Sendable () async throws -> Result
 ) async throws -> (result: Swift.Result<Result, any Error>, wasInterrupted: Bool) {
-    enum Outcome: Sendable {
-        case finished(Swift.Result<Result, any Error>)
-        case signalled
-    }
     let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm)
-    return await withTaskGroup(of: Outcome.self) { group in
+    return await withTaskGroup(of: Outcome<Result>.self) { group in
         let work = Task {
             do {
                 return Swift.Result<Result, any Error>.success(try await body())
@@ -38,4 +34,9 @@ func interruptible<Result: Sendable>(
         }
         return (await work.value, wasInterrupted)
     }
+}
+
+private enum Outcome<Value: Sendable>: Sendable {
+    case finished(Result<Value, any Error>)
+    case signalled
 }

@@ -1,0 +1,112 @@
+internal import HummingbirdCore
+internal import LinuxSystem
+internal import Logging
+internal import ModelProviders
+internal import NIOCore
+internal import NIOPosix
+internal import Sandboxing
+internal import Synchronization
+
+/// Speaks HTTP/1.1 with the programs in one box. Each tunnel ends in one half of a socket pair, and the HTTP server has the
+/// other: there is no address on the host that anybody else could connect to.
+struct TunnelServer: Sendable {
+    let listener: any TunnelListener
+    let handler: RequestHandler
+    let token: BoxToken
+    let limits: ModelBrokerLimits
+    let logger: Logger
+
+    /// Returns when the listener is closed, the box has ended, or the task is cancelled, and no connection is left.
+    @concurrent
+    func run() async {
+        let open = ConnectionCount(limit: limits.maxConnections)
+        await withDiscardingTaskGroup { group in
+            do {
+                while let connection = try await listener.nextConnection() {
+                    guard open.enter() else {
+                        handler.ledger.refused(.tooManyConnections)
+                        await connection.close()
+                        continue
+                    }
+                    group.addTask {
+                        await serve(connection)
+                        open.leave()
+                    }
+                }
+            } catch {
+                // The box ended or the task was cancelled; if the listener broke, the agent's next call fails and says so.
+                logger.debug("model broker stops listening", metadata: ["error": "\(error)"])
+            }
+            group.cancelAll()
+        }
+        await listener.close()
+    }
+
+    private func serve(_ connection: any TunnelConnection) async {
+        do {
+            // From here NIO owns the descriptors.
+            let pair = try OwnedFD.socketPair(nonBlocking: true).relinquish()
+            let server = HTTP1Channel { [handler, token] request, writer, _ in
+                try await handler.respond(to: request, token: token, writer: writer)
+            }
+            let (http, wire) = try await connect(pair, server)
+            await withTaskGroup { group in
+                group.addTask { await server.handle(value: http, logger: logger) }
+                let relay = TunnelRelay(connection: connection, lingerTimeout: limits.lingerTimeout)
+                do {
+                    try await relay.run(wire)
+                } catch {
+                    logger.debug("model connection broke", metadata: ["error": "\(error)"])
+                }
+                // Nobody is left to read an answer: the endpoint need not write it.
+                group.cancelAll()
+            }
+        } catch {
+            logger.warning("model connection cannot be served", metadata: ["error": "\(error)"])
+        }
+        await connection.close()
+    }
+
+    private func connect(
+        _ pair: (first: Int32, second: Int32),
+        _ server: HTTP1Channel,
+    ) async throws -> (HTTP1Channel.Value, NIOAsyncChannel<ByteBuffer, ByteBuffer>) {
+        let bootstrap = ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+        let wire = try await bootstrap.withConnectedSocket(pair.first) { channel in
+            channel.eventLoop.makeCompletedFuture {
+                try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
+            }
+        }
+        do {
+            let http = try await bootstrap.withConnectedSocket(pair.second) { channel in
+                server.setup(channel: channel, logger: logger)
+            }
+            return (http, wire)
+        } catch {
+            try await wire.executeThenClose { _, _ in }
+            throw error
+        }
+    }
+}
+
+/// How many connections are open. Any thread; guarded by `count`.
+private final class ConnectionCount: Sendable {
+    private let limit: Int
+    private let count = Mutex(0)
+
+    init(limit: Int) {
+        self.limit = limit
+    }
+
+    func enter() -> Bool {
+        count.withLock { count in
+            guard count < limit else { return false }
+            count += 1
+            return true
+        }
+    }
+
+    func leave() {
+        count.withLock { $0 -= 1 }
+    }
+}

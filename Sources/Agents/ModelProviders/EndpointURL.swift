@@ -1,0 +1,39 @@
+internal import FoundationEssentials
+
+/// The base address of a model endpoint: scheme, host, port and perhaps a path prefix. Holds no secrets, so it may be
+/// printed.
+package struct EndpointURL: Hashable, Sendable, CustomStringConvertible {
+    /// Without a slash at the end and without `/v1`.
+    package let description: String
+    /// What the `Host` header says.
+    package let authority: String
+
+    /// Takes the address with or without `/v1`: the two kinds of clients write it differently.
+    package init(_ text: String) throws(ModelProviderError) {
+        guard !text.contains(where: { $0.isWhitespace || $0.isNewline }), let parts = URLComponents(string: text) else {
+            throw .invalidURL(text, reason: "is not a URL")
+        }
+        // An address with a password must not be repeated in a message.
+        if parts.user != nil || parts.password != nil {
+            throw .invalidURL(parts.host ?? "", reason: "carries a user or password, which belongs in llm.api_key_env")
+        }
+        guard let scheme = parts.scheme?.lowercased(), scheme == "http" || scheme == "https" else {
+            throw .invalidURL(text, reason: "has no scheme http or https")
+        }
+        guard let host = parts.percentEncodedHost?.lowercased(), !host.isEmpty else {
+            throw .invalidURL(text, reason: "names no host")
+        }
+        if parts.query != nil || parts.fragment != nil {
+            throw .invalidURL(text, reason: "has a query or fragment")
+        }
+        if let port = parts.port, !(1...65535).contains(port) {
+            throw .invalidURL(text, reason: "has no valid port")
+        }
+        var path = Substring(parts.percentEncodedPath)
+        while path.hasSuffix("/") { path.removeLast() }
+        if path.hasSuffix("/v1") { path.removeLast(3) }
+        while path.hasSuffix("/") { path.removeLast() }
+        authority = parts.port.map { "\(host):\($0)" } ?? host
+        description = "\(scheme)://\(authority)\(path)"
+    }
+}

@@ -1,0 +1,149 @@
+package import Primitives
+
+/// Where a box's model calls go: the endpoint, its key, its model. The real key stays on the host.
+package struct ModelProvider: Sendable {
+    package enum Kind: String, CaseIterable, Sendable {
+        /// Anthropic's own endpoint, with an API key.
+        case claude
+        /// Any endpoint that speaks Anthropic's Messages API.
+        case custom
+        case lmStudio = "lm-studio"
+        case ollama
+        /// Turns from a file, played inside the host process: for tests and demonstrations.
+        case scripted
+    }
+
+    package enum Source: Sendable {
+        case endpoint(ModelEndpoint)
+        /// Path of the YAML file with the turns.
+        case script(path: String)
+    }
+
+    package let kind: Kind
+    package let source: Source
+    /// Applied for every provider; nil leaves the choice to the agent.
+    package let model: String?
+
+    /// Resolves what a spec says about its model.
+    ///
+    /// - Parameter environment: the host's variables, where the key is looked up.
+    package init(_ settings: ModelSettings, environment: [String: String]) throws(ModelProviderError) {
+        kind = try Kind(word: settings.provider)
+        if let model = settings.model, model.isEmpty { throw .emptyModel }
+        model = settings.model ?? kind.defaultModel
+
+        if kind == .scripted {
+            guard let script = settings.script, !script.isEmpty else { throw .missingScript }
+            if settings.baseURL != nil { throw .notForProvider(key: "base_url", provider: kind.rawValue) }
+            if settings.apiKeyEnv != nil { throw .notForProvider(key: "api_key_env", provider: kind.rawValue) }
+            source = .script(path: script)
+            return
+        }
+        if settings.script != nil { throw .notForProvider(key: "script", provider: kind.rawValue) }
+        guard let address = settings.baseURL ?? kind.defaultBaseURL else {
+            throw .missingBaseURL(provider: kind.rawValue)
+        }
+        source = .endpoint(
+            ModelEndpoint(
+                url: try EndpointURL(address),
+                credential: try kind.credential(named: settings.apiKeyEnv, in: environment),
+            )
+        )
+    }
+
+    /// True where running a model costs no money per token.
+    package var isFree: Bool {
+        switch kind {
+        case .lmStudio, .ollama, .scripted: true
+        case .claude, .custom: false
+        }
+    }
+
+    /// US dollars for the tokens of one response; nil where the price of the model is not known.
+    package func cost(of tokens: TokenCount, model: String) -> Double? {
+        isFree ? 0 : ModelPrice(model: model, promptTokens: tokens.prompt)?.cost(of: tokens)
+    }
+}
+
+/// The `llm` section of a spec.
+package struct ModelSettings: Hashable, Sendable {
+    package var provider: String
+    package var model: String?
+    package var baseURL: String?
+    /// Name of the host's variable that holds the key.
+    package var apiKeyEnv: String?
+    /// Path of the script of the `scripted` provider.
+    package var script: String?
+
+    package init(
+        provider: String = "claude",
+        model: String? = nil,
+        baseURL: String? = nil,
+        apiKeyEnv: String? = nil,
+        script: String? = nil,
+    ) {
+        self.provider = provider
+        self.model = model
+        self.baseURL = baseURL
+        self.apiKeyEnv = apiKeyEnv
+        self.script = script
+    }
+}
+
+package struct ModelEndpoint: Sendable {
+    package let url: EndpointURL
+    package let credential: ModelCredential
+
+    package init(url: EndpointURL, credential: ModelCredential) {
+        self.url = url
+        self.credential = credential
+    }
+}
+
+/// How the broker proves itself to an endpoint.
+package enum ModelCredential: Sendable {
+    case none
+    /// `x-api-key`, as Anthropic wants it.
+    case apiKey(Secret<String>)
+    /// `x-api-key` and `Authorization: Bearer`: compatible endpoints read one or the other.
+    case apiKeyAndBearer(Secret<String>)
+}
+
+extension ModelProvider.Kind {
+    /// Words of the reference that have no implementation yet.
+    private static let notBuilt = ["claude-personal", "codex"]
+
+    package init(word: String) throws(ModelProviderError) {
+        guard let kind = Self(rawValue: word) else {
+            throw Self.notBuilt.contains(word)
+                ? .notBuiltYet(provider: word) : .unknownProvider(word, known: Self.allCases.map(\.rawValue))
+        }
+        self = kind
+    }
+
+    fileprivate var defaultBaseURL: String? {
+        switch self {
+        case .claude: "https://api.anthropic.com"
+        case .lmStudio: "http://127.0.0.1:1234"
+        case .ollama: "http://127.0.0.1:11434"
+        case .custom, .scripted: nil
+        }
+    }
+
+    fileprivate var defaultModel: String? {
+        self == .ollama ? "qwen3-coder:7b" : nil
+    }
+
+    fileprivate func credential(
+        named variable: String?,
+        in environment: [String: String],
+    ) throws(ModelProviderError) -> ModelCredential {
+        guard let name = variable ?? (self == .claude ? "ANTHROPIC_API_KEY" : nil) else { return .none }
+        guard let key = environment[name], !key.isEmpty else {
+            throw .missingKey(variable: name, provider: rawValue)
+        }
+        // A key travels in a header; anything else would break out of it.
+        guard key.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else { throw .malformedKey(variable: name) }
+        return self == .claude ? .apiKey(Secret(key)) : .apiKeyAndBearer(Secret(key))
+    }
+}

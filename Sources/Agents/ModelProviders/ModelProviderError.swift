@@ -1,0 +1,36 @@
+/// Why a model cannot be used as the spec says. Never carries a key.
+package enum ModelProviderError: Error, Hashable, CustomStringConvertible {
+    case unknownProvider(String, known: [String])
+    case notBuiltYet(provider: String)
+    case missingBaseURL(provider: String)
+    case invalidURL(String, reason: String)
+    case missingKey(variable: String, provider: String)
+    case malformedKey(variable: String)
+    case missingScript
+    case emptyModel
+    case notForProvider(key: String, provider: String)
+
+    package var description: String {
+        switch self {
+        case .unknownProvider(let word, let known):
+            "unknown model provider \"\(word)\"; known are \(known.joined(separator: ", "))"
+        case .notBuiltYet(let provider):
+            "model provider \"\(provider)\" is not built yet; use claude with an API key, custom, ollama or lm-studio"
+        case .missingBaseURL(let provider):
+            "model provider \"\(provider)\" needs llm.base_url, the endpoint's address"
+        case .invalidURL(let url, let reason):
+            "llm.base_url \"\(url)\" \(reason); expected for instance https://models.example.com"
+        case .missingKey(let variable, let provider):
+            "model provider \"\(provider)\" needs a key, but the variable \(variable) is not set; "
+                + "set it, or name another one in llm.api_key_env"
+        case .malformedKey(let variable):
+            "the key in the variable \(variable) has characters that no key has, such as a space or a line end"
+        case .missingScript:
+            "model provider \"scripted\" needs llm.script, the path of a file with its turns"
+        case .emptyModel:
+            "llm.model is empty; leave it out to use the agent's own choice"
+        case .notForProvider(let key, let provider):
+            "llm.\(key) means nothing to model provider \"\(provider)\"; remove it"
+        }
+    }
+}

@@ -1,0 +1,88 @@
+internal import Foundation
+internal import LinuxSystem
+internal import Primitives
+package import Sandboxing
+package import Spec
+
+/// Makes a box's configuration from a specification and this host.
+package struct BoxBuilder: Sendable {
+    private let locator: AssetLocator
+    private let environment: [String: String]
+    /// Paths of the specification are relative to it.
+    private let file: String
+
+    package init(environment: [String: String], file: String) {
+        locator = AssetLocator(environment: environment)
+        self.environment = environment
+        self.file = file
+    }
+
+    /// - Parameter agent: The agent whose disk the box carries; nil for none.
+    /// - Returns: The configuration and what its owner should know about it.
+    package func configuration(
+        name: String,
+        sandbox: SandboxSpec,
+        agent: AgentName?,
+        backend: BackendName,
+    ) throws -> (configuration: SandboxConfiguration, warnings: [String]) {
+        let boot =
+            backend == .mock
+            ? BootArtifacts(kernel: "", initramfs: "", rootDisk: "")
+            : try locator.bootArtifacts(
+                kernel: sandbox.kernel.map { Spec.resolve($0, relativeTo: file) },
+                initramfs: sandbox.initramfs.map { Spec.resolve($0, relativeTo: file) },
+                isReadable: HostFacts.mayRead,
+            )
+        var configuration = SandboxConfiguration(name: name, boot: boot)
+        configuration.memory = .mebibytes(UInt64(sandbox.memoryMB))
+        configuration.vcpus = sandbox.vcpus
+        configuration.network = sandbox.network ? .user : .none
+        let (variables, missing) = sandbox.resolvedEnvironment(host: environment)
+        configuration.environment = variables
+        configuration.shares = try sandbox.mounts.map { try share($0) }
+        configuration.policy = ExecPolicy(sandbox.policy)
+        if let agent, backend != .mock { configuration.disks = [try disk(agent)] }
+        return (configuration, missing.map { "sandbox.env: the host has no variable \($0); it is not set in the box" })
+    }
+
+    private func disk(_ agent: AgentName) throws -> SandboxConfiguration.Disk {
+        let asset: GuestAsset =
+            switch agent {
+            case .claudeCode: .claudeCode
+            case .claudio: .claudio
+            }
+        return try locator.disk(asset, at: "/opt/\(agent.rawValue)", isReadable: HostFacts.mayRead)
+    }
+
+    /// A writable directory that is not there is made, as a place for results.
+    private func share(_ mount: MountSpec) throws -> SandboxConfiguration.Share {
+        let path = Spec.resolve(mount.host, relativeTo: file)
+        if mount.mode == .rw, !HostFacts.exists(path) {
+            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        }
+        return SandboxConfiguration.Share(hostPath: path, guestPath: mount.guest, isReadOnly: mount.mode == .ro)
+    }
+}
+
+extension ExecPolicy {
+    fileprivate init(_ spec: PolicySpec) {
+        self.init()
+        if let names = spec.allowedPrograms { programs = .only(Set(names)) }
+        if let count = spec.maxOpenFiles { maxOpenFiles = UInt64(count) }
+        if let count = spec.maxProcesses { maxProcesses = UInt64(count) }
+        maxFileSize = spec.maxFileMB.map { .mebibytes(UInt64($0)) }
+        maxMemory = spec.maxMemoryMB.map { .mebibytes(UInt64($0)) }
+    }
+}
+
+extension SandboxSpec.Mode {
+    package var sandboxMode: SandboxMode {
+        switch self {
+        case .auto: .auto
+        case .kvm: .kvm
+        case .qemu: .qemu
+        case .mock: .mock
+        case .local: .local
+        }
+    }
+}

@@ -1,0 +1,141 @@
+internal import LinuxSystem
+package import Logging
+internal import Primitives
+package import Sandboxing
+package import Spec
+
+/// Carries out a specification: boots its box, runs what it says, and leaves nothing behind.
+package struct SpecRunner: Sendable {
+    /// Makes a backend of that name on this host.
+    package typealias BackendFactory = @Sendable (BackendName) throws -> any SandboxBackend
+
+    /// How long a box that is stopped has to end by itself.
+    private static let grace = Duration.seconds(5)
+
+    let spec: Spec
+    let file: String
+    let environment: [String: String]
+    let logger: Logger
+    let observe: RunObserver
+    private let makeBackend: BackendFactory
+
+    package init(
+        _ spec: Spec,
+        file: String,
+        environment: [String: String],
+        logger: Logger,
+        makeBackend: @escaping BackendFactory,
+        observe: @escaping RunObserver,
+    ) {
+        self.spec = spec
+        self.file = file
+        self.environment = environment
+        self.logger = logger
+        self.makeBackend = makeBackend
+        self.observe = observe
+    }
+
+    /// Runs to the end. Whatever goes wrong is in the report; only `CancellationError` is thrown.
+    package func run(input: String?) async throws -> RunReport {
+        let start = ContinuousClock.now
+        var report = RunReport(name: spec.name, kind: spec.kind.rawValue)
+        do {
+            try spec.checkCapabilities(file: file)
+            try await run(input, &report)
+        } catch is CancellationError {
+            throw CancellationError()
+        } catch {
+            try Task.checkCancellation()
+            report.success = false
+            report.failure = RunFailure(error)
+        }
+        report.durationMilliseconds = (ContinuousClock.now - start).wholeMilliseconds
+        return report
+    }
+
+    private func run(_ input: String?, _ report: inout RunReport) async throws {
+        switch spec.body {
+        case .agent(let agent): try await runAgent(agent, input: input, &report)
+        case .workflow(let workflow): try await runWorkflow(workflow, input: input, &report)
+        case .sandbox: try await runSandbox(&report)
+        case .pipeline:
+            // Refused by checkCapabilities; a specification that gets here was made by hand.
+            throw RunFailure(.usage, "running kind: pipeline is not built yet")
+        }
+    }
+
+    // MARK: The box
+
+    /// Boots the box, hands it to `body`, and stops it whatever happens, also when the task is cancelled.
+    func withBox(
+        agent: AgentName?,
+        _ report: inout RunReport,
+        _ body: (any SandboxInstance, inout RunReport) async throws -> Void,
+    ) async throws {
+        let name = try spec.sandbox.mode.sandboxMode.backend()
+        report.backend = name.rawValue
+        report.isolated = name != .mock
+        let (configuration, warnings) = try BoxBuilder(environment: environment, file: file).configuration(
+            name: spec.name,
+            sandbox: spec.sandbox,
+            agent: agent,
+            backend: name,
+        )
+        let backend = try makeBackend(name)
+        for warning in warnings { await warn(warning, &report) }
+        await observe(.booting(box: spec.name, backend: name))
+        let start = ContinuousClock.now
+        let box = try await backend.boot(configuration)
+        do {
+            await observe(.ready(box: spec.name, after: .now - start))
+            for warning in try await box.health().warnings { await warn("guest: \(warning)", &report) }
+            try await body(box, &report)
+            await Self.stop(box)
+        } catch {
+            await Self.stop(box)
+            throw error
+        }
+    }
+
+    func warn(_ text: String, _ report: inout RunReport) async {
+        report.warnings.append(text)
+        await observe(.warning(box: spec.name, text))
+    }
+
+    /// In a task of its own: the cancellation that ends the run must not end the cleaning up.
+    private static func stop(_ box: any SandboxInstance) async {
+        await Task { await box.stop(grace: grace) }.value
+    }
+
+    // MARK: kind: sandbox
+
+    private func runSandbox(_ report: inout RunReport) async throws {
+        try await withBox(agent: nil, &report) { box, report in
+            let ready = try await box.run(ExecRequest(["echo", "ready"]))
+            report.output = String(decoding: ready.stdout, as: UTF8.self)
+            report.stages = 1
+            report.success = ready.exit.status.isSuccess
+            await observe(.waiting(box: spec.name))
+            switch try await box.waitUntilEnded() {
+            case .stopped: break
+            case .guestReset(let console):
+                throw RunFailure(.run, "the guest reset itself; its console ends:\n\(console.suffix(2000))")
+            case .machineFailed(let reason): throw RunFailure(.run, reason)
+            }
+        }
+    }
+}
+
+extension RunFailure {
+    /// What any error of a run means to the one who started it.
+    package init(_ error: any Error) {
+        switch error {
+        case let error as RunFailure: self = error
+        case let error as SpecError: self.init(.usage, error.description)
+        case let error as SandboxError:
+            let isHost = error.code == .hostUnsupported || error.code == .unsupported
+            self.init(isHost ? .host : .run, "\(error.resource): \(error.message)", hint: error.hint)
+        default: self.init(.run, "\(error)")
+        }
+    }
+}

@@ -1,0 +1,15 @@
+internal import Sandboxing
+internal import SandboxMock
+internal import SandboxQEMU
+
+/// The backends that this program is linked with.
+enum HostBackends {
+    static func make(_ name: BackendName, environment: [String: String]) throws -> any SandboxBackend {
+        switch name {
+        case .qemu: return try QEMUBackend(environment: environment)
+        case .mock: return MockBackend()
+        case .kvm:
+            throw SandboxError(.unsupported, resource: "backend kvm", "VoidBox's own monitor is not built yet", hint: "use qemu")
+        }
+    }
+}

@@ -1,0 +1,100 @@
+internal import LinuxSystem
+internal import Sandboxing
+internal import UnixSignals
+
+/// Connects a program in a box with this process's own streams.
+enum Streams {
+    /// Returns how the program ended. With `followsWindow`, it learns when the terminal changes its size.
+    static func connect(
+        _ session: any ExecSession,
+        passesInput: Bool,
+        followsWindow: Bool = false,
+    ) async throws -> ExecExit {
+        let output = try Writer(descriptor: 1)
+        let errors = try Writer(descriptor: 2)
+        return try await withThrowingTaskGroup(of: Void.self) { group in
+            if passesInput {
+                // A read of a terminal cannot be interrupted, so nobody waits for it: the thread ends with the process.
+                let input = try Reader(descriptor: 0)
+                group.addTask { await forward(input, to: session) }
+            }
+            if followsWindow {
+                let signals = await UnixSignalsSequence(trapping: .sigwinch)
+                group.addTask {
+                    for await _ in signals {
+                        guard let size = TerminalMode.windowSize(of: 1) else { continue }
+                        try await session.resize(TerminalSize(columns: size.columns, rows: size.rows))
+                    }
+                }
+            }
+            defer { group.cancelAll() }
+            while let event = try await session.nextEvent() {
+                switch event {
+                case .stdout(let bytes): try await output.write(bytes)
+                case .stderr(let bytes): try await errors.write(bytes)
+                case .exited(let exit):
+                    await session.close()
+                    return exit
+                }
+            }
+            throw SandboxError(.protocolViolation, resource: "exec", "the program ended without a status")
+        }
+    }
+
+    private static func forward(_ input: Reader, to session: any ExecSession) async {
+        do {
+            while let bytes = try await input.read() { try await session.write(bytes) }
+            try await session.closeInput()
+        } catch {
+            // The program reads no more: how it ends is reported by its exit.
+        }
+    }
+
+    /// Writes on a thread of its own: a reader that is slow blocks it and, through the credit, the guest.
+    private struct Writer: Sendable {
+        private let thread: EventLoopThread
+        private let descriptor: Int32
+
+        init(descriptor: Int32) throws {
+            thread = try EventLoopThread(name: "output-\(descriptor)")
+            self.descriptor = descriptor
+        }
+
+        func write(_ bytes: [UInt8]) async throws {
+            try await thread.run { [descriptor] _ in try StandardStream.write(bytes, to: descriptor) }
+        }
+    }
+
+    private final class Reader: Sendable {
+        private let chunks: AsyncThrowingStream<[UInt8], any Error>
+        private let requests: AsyncStream<Void>.Continuation
+
+        init(descriptor: Int32) throws {
+            let (requested, requests) = AsyncStream.makeStream(of: Void.self)
+            self.requests = requests
+            let thread = try EventLoopThread(name: "input")
+            chunks = AsyncThrowingStream { continuation in
+                let task = Task {
+                    do {
+                        for await _ in requested {
+                            guard let bytes = try await thread.run({ _ in try StandardStream.read(from: descriptor) }) else {
+                                return continuation.finish()
+                            }
+                            continuation.yield(bytes)
+                        }
+                    } catch {
+                        continuation.finish(throwing: error)
+                    }
+                }
+                continuation.onTermination = { _ in task.cancel() }
+            }
+        }
+
+        /// Nil at the end.
+        func read() async throws -> [UInt8]? {
+            requests.yield()
+            var iterator = chunks.makeAsyncIterator()
+            return try await iterator.next()
+        }
+    }
+}
