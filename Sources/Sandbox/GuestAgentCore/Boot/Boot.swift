@@ -49,6 +49,7 @@ package struct Boot {
         }
         if let root = plan.root { try RootSwitch(root, scratchBytes: plan.scratchBytes).perform() }
         mountKernelFileSystems()
+        makeDeviceLinks()
         makeControlGroup(plan)
         for disk in plan.disks { try mount(disk) }
         for share in plan.shares { mount(share) }
@@ -81,7 +82,6 @@ package struct Boot {
             ("devpts", "/dev/pts", [.noSetUserID, .noExecution], "newinstance,ptmxmode=0666,mode=0620,gid=5"),
             ("tmpfs", "/dev/shm", closed, "mode=1777"),
             ("tmpfs", "/run", closed, "mode=0755"),
-            ("tmpfs", "/tmp", closed, "mode=1777"),
             ("cgroup2", "/sys/fs/cgroup", [.noSetUserID, .noDevices, .noExecution], "nsdelegate,memory_recursiveprot"),
         ]
         for mount in mounts {
@@ -95,6 +95,16 @@ package struct Boot {
                     flags: mount.flags,
                     options: mount.options,
                 )
+            }
+        }
+    }
+
+    /// Names that shells and their scripts take for granted.
+    private mutating func makeDeviceLinks() {
+        let links = [("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")]
+        for (name, target) in links {
+            attempt("make /dev/\(name)") { () throws(SyscallError) in
+                try FileSystem.makeLink("/dev/\(name)", to: target)
             }
         }
     }
@@ -139,6 +149,10 @@ package struct Boot {
 
     private mutating func configure(_ plan: BootPlan) {
         attempt("set the host name") { () throws(SyscallError) in try Machine.setHostName(plan.hostName) }
+        attempt("open /tmp to all") { () throws(SyscallError) in
+            try FileSystem.makeDirectories("/tmp")
+            try FileSystem.setMode(of: "/tmp", 0o1777)
+        }
         for directory in ["/workspace", "/home/sandbox"] {
             attempt("make \(directory)") { () throws(SyscallError) in
                 // Unless a share is mounted there, whose owner is the host's business.
