@@ -35,6 +35,12 @@ import Testing
         #expect(account.home == "/home/sandbox")
     }
 
+    @Test func `the default user is not whom an image gave the same number`() throws {
+        let users = UserDatabase(passwd: "node:x:1000:1000::/home/node:/bin/sh", group: "")
+        #expect(try users.account("").home == "/home/sandbox")
+        #expect(try users.account("1000").home == "/home/node")
+    }
+
     @Test func `an image may give the default user another number`() throws {
         let users = UserDatabase(passwd: "sandbox:x:500:501::/srv:/bin/sh", group: "")
         #expect(try users.account("").uid == 500)

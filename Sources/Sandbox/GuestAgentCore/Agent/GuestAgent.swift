@@ -38,6 +38,8 @@ package final class GuestAgent {
         )
     }
 
+    package var activeExecs: Int { execs.activeCount }
+
     /// Reaps a child that is the leader of an exec. False if it is none.
     package func claim(_ pid: Int32) -> Bool { execs.claim(pid) }
 
