@@ -92,10 +92,10 @@ import Testing
 
     @Test func `execs get what the agent does not keep, and no more than their policy`() {
         let gibibyte: UInt64 = 1 << 30
-        #expect(MemoryPlan.limit(policy: 0, total: gibibyte) == gibibyte - gibibyte / 16)
-        #expect(MemoryPlan.limit(policy: 100 << 20, total: gibibyte) == 100 << 20)
-        #expect(MemoryPlan.limit(policy: .max, total: gibibyte) == gibibyte - gibibyte / 16)
-        #expect(MemoryPlan.limit(policy: 0, total: 64 << 20) == 48 << 20)
+        #expect(MemoryPlan.limit(policy: 0, available: gibibyte) == gibibyte - gibibyte / 32)
+        #expect(MemoryPlan.limit(policy: 100 << 20, available: gibibyte) == 100 << 20)
+        #expect(MemoryPlan.limit(policy: .max, available: gibibyte) == gibibyte - gibibyte / 32)
+        #expect(MemoryPlan.limit(policy: 0, available: 128 << 20) == 112 << 20)
     }
 
     @Test func `disks below opt bring their programs`() {

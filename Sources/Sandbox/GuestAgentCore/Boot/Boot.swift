@@ -118,7 +118,8 @@ package struct Boot {
                 try FileSystem.write("+\(controller)", to: "/sys/fs/cgroup/cgroup.subtree_control")
                 try FileSystem.write("+\(controller)", to: "\(Self.controlGroup)/cgroup.subtree_control")
             }
-            let limit = MemoryPlan.limit(policy: plan.memoryLimit, total: Machine.memoryTotal)
+            let memory = MemoryStatistics(meminfo: try FileSystem.readText("/proc/meminfo"))
+            let limit = MemoryPlan.limit(policy: plan.memoryLimit, available: memory.availableBytes)
             try FileSystem.write(String(limit), to: "\(Self.controlGroup)/memory.max")
         }
     }
