@@ -50,7 +50,7 @@ package struct Boot {
         if let root = plan.root { try RootSwitch(root, scratchBytes: plan.scratchBytes).perform() }
         mountKernelFileSystems()
         makeDeviceLinks()
-        makeControlGroup(plan)
+        try makeControlGroup(plan)
         for disk in plan.disks { try mount(disk) }
         for share in plan.shares { mount(share) }
         configure(plan)
@@ -69,7 +69,7 @@ package struct Boot {
 
     private func settings(_ parameters: Voidbox_Guest_V1_BootParameters) -> GuestAgentSettings {
         var settings = GuestAgentSettings(parameters)
-        settings.controlGroup = FileSystem.exists(Self.controlGroup) ? Self.controlGroup : nil
+        settings.controlGroup = Self.controlGroup
         settings.warnings = warnings
         return settings
     }
@@ -109,15 +109,16 @@ package struct Boot {
         }
     }
 
-    private mutating func makeControlGroup(_ plan: BootPlan) {
-        attempt("make the cgroup of all execs") { () throws(SyscallError) in
+    /// Without these controllers the policy of the box would not hold.
+    private func makeControlGroup(_ plan: BootPlan) throws(Failure) {
+        try require("make the cgroup of all execs") { () throws(SyscallError) in
             try FileSystem.makeDirectories(Self.controlGroup)
-            let available = try FileSystem.readText("/sys/fs/cgroup/cgroup.controllers")
-            let names = Set(available.split { $0 == " " || $0 == "\n" })
-            for controller in ["cpu", "memory", "pids", "io"] where names.contains(controller[...]) {
-                try FileSystem.write("+\(controller)", to: "/sys/fs/cgroup/cgroup.subtree_control")
-                try FileSystem.write("+\(controller)", to: "\(Self.controlGroup)/cgroup.subtree_control")
-            }
+            let text = try FileSystem.readText("/sys/fs/cgroup/cgroup.controllers")
+            let available = Set(text.split { $0 == " " || $0 == "\n" })
+            let wanted = ["memory", "pids"] + ["cpu", "io"].filter { available.contains($0[...]) }
+            let line = wanted.map { "+\($0)" }.joined(separator: " ")
+            try FileSystem.write(line, to: "/sys/fs/cgroup/cgroup.subtree_control")
+            try FileSystem.write(line, to: "\(Self.controlGroup)/cgroup.subtree_control")
             let memory = MemoryStatistics(meminfo: try FileSystem.readText("/proc/meminfo"))
             let limit = MemoryPlan.limit(policy: plan.memoryLimit, available: memory.availableBytes)
             try FileSystem.write(String(limit), to: "\(Self.controlGroup)/memory.max")

@@ -57,7 +57,7 @@ final class ExecService {
     func claim(_ pid: Int32) -> Bool {
         guard let exec = execs.values.first(where: { $0.pid == pid && $0.isRunning }) else { return false }
         exec.collect()
-        return true
+        return !exec.isRunning
     }
 
     private func begin(_ start: Voidbox_Guest_V1_ExecStart, _ call: Call) throws(TTRPCStatus) {
