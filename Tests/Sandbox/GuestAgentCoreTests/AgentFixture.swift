@@ -41,6 +41,8 @@ final class AgentFixture: Sendable {
         var settings = GuestAgentSettings(parameters)
         settings.workingDirectory = directory
         settings.controlGroup = controlGroup
+        // The user's other processes on this host would count, and its cgroups may lack the controller.
+        settings.limits.processes = 0
 
         agentThread = try EventLoopThread(name: "agent")
         clientThread = try EventLoopThread(name: "client")

@@ -98,6 +98,12 @@ import Testing
         #expect(MemoryPlan.limit(policy: 0, available: 128 << 20) == 112 << 20)
     }
 
+    @Test func `limits that are not given have defaults, and an exec leaves its user room`() {
+        let limits = GuestAgentSettings(Parameters()).limits
+        #expect(limits == .init(openFiles: 65536, processes: 4096, fileBytes: 0))
+        #expect(limits.processesPerExec == 3584)
+    }
+
     @Test func `disks below opt bring their programs`() {
         let settings = GuestAgentSettings(
             parameters {
