@@ -89,7 +89,7 @@ struct TunnelServiceTests {
         }
     }
 
-    @Test func `closing the listener closes the port`() async throws {
+    @Test(.timeLimit(.minutes(1))) func `closing the listener closes the port`() async throws {
         try await AgentFixture.with { agent in
             let listener = try agent.stream(
                 "Listen",
@@ -104,8 +104,13 @@ struct TunnelServiceTests {
             #expect(status?.code == .failedPrecondition)
             listener.stream.closeSending()
             #expect(try await listener.receive() == nil)
-            let third = try agent.stream("Listen", request, Voidbox_Guest_V1_AcceptedConnection.self)
-            #expect(try await third.receive()?.port == port)
+            // A child that another test's agent is just starting in this process holds every descriptor until it executes.
+            var reopened: UInt32?
+            while reopened == nil {
+                let third = try agent.stream("Listen", request, Voidbox_Guest_V1_AcceptedConnection.self)
+                _ = await agent.status { reopened = try await third.receive()?.port }
+            }
+            #expect(reopened == port)
         }
     }
 }
