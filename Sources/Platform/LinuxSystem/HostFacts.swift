@@ -43,4 +43,41 @@ package enum HostFacts {
         let flags = information.split(separator: "\n").first { $0.hasPrefix("flags") } ?? ""
         return flags.split(separator: " ").contains { $0 == "vmx" || $0 == "svm" }
     }
+
+    /// Now, on the wall clock.
+    package static var unixNanoseconds: Int64 {
+        var now = timespec()
+        // SAFETY: clock_gettime fills the structure it is given; CLOCK_REALTIME always exists.
+        _ = unsafe clock_gettime(CLOCK_REALTIME, &now)
+        return Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec)
+    }
+
+    /// The process numbers below `/proc`.
+    package static func processes() -> [Int32] {
+        guard let directory = unsafe opendir("/proc") else { return [] }
+        defer { _ = unsafe closedir(directory) }
+        var found: [Int32] = []
+        // SAFETY: the entry is valid until the next readdir on this stream, and its name is terminated.
+        while let entry = unsafe readdir(directory) {
+            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                unsafe pointer.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
+            }
+            if let pid = Int32(name) { found.append(pid) }
+        }
+        return found.sorted()
+    }
+}
+
+/// Numbers of signals, `signal(7)`.
+package enum Signal {
+    package static let interrupt = SIGINT
+    package static let kill = SIGKILL
+    package static let terminate = SIGTERM
+    package static let hangUp = SIGHUP
+}
+
+/// Flags of `open(2)`.
+extension OwnedFD {
+    package static let readOnly = O_RDONLY
+    package static let readWrite = O_RDWR
 }

@@ -117,6 +117,11 @@ extension OwnedFD {
     package struct Pair: ~Copyable {
         package var first: OwnedFD
         package var second: OwnedFD
+
+        /// Keeps the first and closes the second, which another process has by now.
+        package consuming func keepFirst() -> OwnedFD {
+            first
+        }
     }
 
     /// A connected pair of Unix stream sockets, close-on-exec.

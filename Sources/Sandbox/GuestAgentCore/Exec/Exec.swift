@@ -1,5 +1,6 @@
 internal import GuestAPI
 internal import LinuxSystem
+internal import Primitives
 internal import TTRPC
 
 /// One program and everything that descends from it. Confined to the loop's thread.

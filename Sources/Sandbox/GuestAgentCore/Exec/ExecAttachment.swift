@@ -1,5 +1,6 @@
 internal import FoundationEssentials
 internal import GuestAPI
+internal import Primitives
 internal import TTRPC
 
 /// The stream between an exec and the client that listens to it. Confined to the loop's thread.

@@ -1,5 +1,6 @@
 internal import GuestAPI
 internal import LinuxSystem
+internal import Primitives
 internal import TTRPC
 
 /// The execs of the box. Confined to the loop's thread.

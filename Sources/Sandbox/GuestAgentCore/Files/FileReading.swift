@@ -1,6 +1,7 @@
 internal import FoundationEssentials
 internal import GuestAPI
 internal import LinuxSystem
+internal import Primitives
 internal import TTRPC
 
 /// A file that the host reads in pieces. Confined to the loop's thread; the call keeps it.

@@ -1,5 +1,6 @@
 internal import GuestAPI
 internal import LinuxSystem
+internal import Primitives
 internal import TTRPC
 
 /// A file that the host writes in pieces. Confined to the loop's thread; the call keeps it.

@@ -1,6 +1,7 @@
 internal import FoundationEssentials
 internal import GuestAPI
 internal import LinuxSystem
+internal import Primitives
 internal import TTRPC
 
 /// One connection between a program in the guest and the host. Each direction has its own credit and its own end.

@@ -1,8 +1,0 @@
-extension Duration {
-    /// Whole milliseconds, zero for a negative duration.
-    package var wholeMilliseconds: UInt64 {
-        let (seconds, attoseconds) = components
-        guard seconds >= 0, attoseconds >= 0 else { return 0 }
-        return UInt64(seconds) * 1000 + UInt64(attoseconds / 1_000_000_000_000_000)
-    }
-}

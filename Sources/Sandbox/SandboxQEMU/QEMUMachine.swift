@@ -1,0 +1,116 @@
+internal import LinuxSystem
+internal import Primitives
+internal import Sandboxing
+
+/// One QEMU process. It dies with this process: by the kernel's parent death signal, and because the guest resets itself
+/// when its control channel closes.
+final class QEMUMachine: VirtualMachine {
+    private let process: Spawner.SpawnedProcess
+    private let monitor: QMPMonitor
+    private let console: ConsoleTail
+    private let errors: ConsoleTail
+    private let end = OneShot<MachineEnd>()
+    private let waiting: Task<Void, Never>
+
+    /// Starts QEMU and returns the machine with this side's end of the control channel.
+    static func start(
+        _ configuration: SandboxConfiguration,
+        program: String,
+        acceleration: QEMUAcceleration,
+        host: HostIO,
+    ) async throws -> (machine: QEMUMachine, guest: GuestClient) {
+        let commandLine = QEMUCommandLine(
+            configuration: configuration,
+            acceleration: acceleration,
+            processTag: SandboxLeaks.processTag(),
+        )
+        let initramfs = try bootArchive(configuration, commandLine.bootNames)
+        let control = try OwnedFD.socketPair()
+        let monitor = try OwnedFD.socketPair()
+        let console = try OwnedFD.socketPair()
+        let errors = try OwnedFD.pipe()
+        let nothing = try OwnedFD.open("/dev/null", OwnedFD.readWrite)
+
+        var request = SpawnRequest(
+            path: program,
+            argv: [QEMUProgram.name] + commandLine.arguments,
+            environment: ["PATH=/usr/bin:/bin"],
+        )
+        request.parentDeathSignal = Signal.kill
+        request.startsSession = true  // Ctrl-C in the terminal is for voidbox, which ends the machine properly.
+        let process = try await host.spawner.spawn(
+            request,
+            descriptors: [
+                nothing.rawValue, nothing.rawValue, errors.second.rawValue,
+                control.second.rawValue, monitor.second.rawValue, console.second.rawValue, initramfs.rawValue,
+            ],
+        )
+        let machine = QEMUMachine(
+            process,
+            monitor: try QMPMonitor(adopting: monitor.keepFirst(), on: host.loop),
+            console: try ConsoleTail(adopting: console.keepFirst(), on: host.loop),
+            errors: try ConsoleTail(adopting: errors.keepFirst(), on: host.loop),
+        )
+        return (machine, try GuestClient(adopting: control.keepFirst(), on: host.loop, box: configuration.name))
+    }
+
+    private init(
+        _ process: Spawner.SpawnedProcess,
+        monitor: QMPMonitor,
+        console: ConsoleTail,
+        errors: ConsoleTail,
+    ) {
+        self.process = process
+        self.monitor = monitor
+        self.console = console
+        self.errors = errors
+        waiting = Task { [end] in
+            do {
+                end.fulfil(Self.meaning(of: try await process.waitForEnd(), monitor, errors))
+            } catch {
+                end.fulfil(.failed(reason: "QEMU cannot be waited for: \(error)"))
+            }
+        }
+    }
+
+    var consoleTail: String { console.text }
+
+    func waitUntilEnded() async throws -> MachineEnd {
+        try await end.wait()
+    }
+
+    func terminate() async {
+        // A process that has ended refuses the signal, which is as good.
+        try? process.signal(Signal.kill)
+        await waiting.value
+    }
+
+    private static func meaning(
+        of status: TerminationStatus,
+        _ monitor: QMPMonitor,
+        _ errors: ConsoleTail,
+    ) -> MachineEnd {
+        let said = errors.text.split(separator: "\n").suffix(3).joined(separator: "; ")
+        switch status {
+        case .exited(0): return .guestReset
+        case .exited(let code): return .failed(reason: "QEMU exited with status \(code): \(said)")
+        case .signalled(let signal): return .failed(reason: "QEMU was killed by signal \(signal)")
+        }
+    }
+
+    /// The initramfs with the boot parameters behind it, in memory only.
+    private static func bootArchive(_ configuration: SandboxConfiguration, _ names: BootNames) throws -> OwnedFD {
+        let path = configuration.boot.initramfs
+        let file = try OwnedFD.open(path, OwnedFD.readOnly)
+        var archive = try file.readAll(limit: 1 << 30)
+        while archive.count % 4 != 0 { archive.append(0) }
+        archive += try configuration.bootSegment(names, unixNanoseconds: HostFacts.unixNanoseconds)
+        return try OwnedFD.memoryFile(named: "voidbox-initramfs", contents: archive)
+    }
+}
+
+/// What every machine of a process shares.
+struct HostIO: Sendable {
+    let loop: EventLoopThread
+    let spawner: Spawner
+}

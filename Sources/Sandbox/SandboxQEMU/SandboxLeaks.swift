@@ -1,0 +1,50 @@
+internal import LinuxSystem
+
+/// What a killed voidbox may have left behind. Boxes have no files on the host, so these are processes.
+package enum SandboxLeaks {
+    package struct Finding: Hashable, Sendable, CustomStringConvertible {
+        package let pid: Int32
+        package let tag: String
+
+        package var description: String {
+            "process \(pid) (\(tag)) runs a box whose voidbox is gone; end it with: kill \(pid)"
+        }
+    }
+
+    private static let prefix = "voidbox-box-"
+
+    /// Names the owner in each machine's command line: its process number and when it started, since numbers are used again.
+    static func processTag() -> String {
+        let pid = HostFacts.processID
+        return "\(prefix)\(pid)-\(startTime(of: pid) ?? 0)"
+    }
+
+    package static func scan() -> [Finding] {
+        HostFacts.processes().compactMap { pid in
+            guard let tag = tag(of: pid), !ownerIsAlive(tag) else { return nil }
+            return Finding(pid: pid, tag: tag)
+        }
+    }
+
+    private static func tag(of pid: Int32) -> String? {
+        guard let line = HostFacts.text(of: "/proc/\(pid)/cmdline") else { return nil }
+        let arguments = line.split(separator: "\0")
+        guard arguments.first?.hasSuffix(QEMUProgram.name) == true else { return nil }
+        return arguments.first { $0.hasPrefix(prefix) }.map(String.init)
+    }
+
+    private static func ownerIsAlive(_ tag: String) -> Bool {
+        let parts = tag.dropFirst(prefix.count).split(separator: "-")
+        guard parts.count == 2, let pid = Int32(parts[0]), let start = UInt64(parts[1]) else { return false }
+        return startTime(of: pid) == start
+    }
+
+    /// Field 22 of `/proc/PID/stat`, in clock ticks since boot. The second field may hold anything, spaces and brackets too.
+    private static func startTime(of pid: Int32) -> UInt64? {
+        guard let stat = HostFacts.text(of: "/proc/\(pid)/stat"), let bracket = stat.lastIndex(of: ")") else {
+            return nil
+        }
+        let fields = stat[stat.index(after: bracket)...].split(separator: " ")
+        return fields.count > 19 ? UInt64(fields[19]) : nil
+    }
+}

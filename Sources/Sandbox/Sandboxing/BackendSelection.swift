@@ -1,0 +1,51 @@
+/// The word that a specification or `--mode` uses for a way to run boxes.
+package enum SandboxMode: String, Hashable, Sendable, CaseIterable {
+    /// The best real virtual machine that this host can run.
+    case auto
+    case kvm
+    case qemu
+    /// Scripted, without isolation: only by name, never chosen.
+    case mock
+    /// As `auto`: a real virtual machine on this host.
+    case local
+}
+
+/// How QEMU runs the guest's instructions.
+package enum QEMUAcceleration: Hashable, Sendable {
+    case kvm
+    /// Emulation: any host, about ten times slower.
+    case tcg
+}
+
+/// What this host offers, read by the caller, so that choosing is pure.
+package struct HostVirtualization: Hashable, Sendable {
+    package var mayOpenKVM: Bool
+    /// A `/dev/kvm` without it emulates the guest's kernel and is far slower than QEMU's emulation.
+    package var hasHardwareVirtualization: Bool
+
+    package init(mayOpenKVM: Bool, hasHardwareVirtualization: Bool) {
+        self.mayOpenKVM = mayOpenKVM
+        self.hasHardwareVirtualization = hasHardwareVirtualization
+    }
+
+    package var qemuAcceleration: QEMUAcceleration {
+        mayOpenKVM && hasHardwareVirtualization ? .kvm : .tcg
+    }
+}
+
+extension SandboxMode {
+    /// The backend this mode means. Throws `unsupported` for one that does not exist yet.
+    package func backend() throws(SandboxError) -> BackendName {
+        switch self {
+        case .auto, .local, .qemu: .qemu
+        case .mock: .mock
+        case .kvm:
+            throw SandboxError(
+                .unsupported,
+                resource: "sandbox.mode: kvm",
+                "VoidBox's own virtual machine monitor is not built yet",
+                hint: "use auto or qemu, which uses KVM where the host has it",
+            )
+        }
+    }
+}
