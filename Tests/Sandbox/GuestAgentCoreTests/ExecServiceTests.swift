@@ -1,3 +1,4 @@
+import FoundationEssentials
 import GuestAPI
 import LinuxSystem
 import TTRPC
@@ -201,6 +202,25 @@ struct ExecServiceTests {
             #expect(second.exited?.how == .code(0))
             let status = await agent.status { try await agent.attach(first.id).finish() }
             #expect(status?.code == .notFound)
+        }
+    }
+
+    @Test func `what a client got and did not consume goes to the next one`() async throws {
+        try await AgentFixture.with { agent in
+            let first = try agent.exec(["bash", "-c", "echo one; read x; echo two"]) {
+                $0.detached = true
+                $0.stdinOpen = true
+            }
+            #expect(try await first.stream.receive()?.started.execID == "e1")
+            #expect(try await first.stream.receive()?.stdout == Data("one\n".utf8))
+            first.stream.stream.cancel()
+            while try await agent.call("ListExecs", Voidbox_Guest_V1_Empty(), Voidbox_Guest_V1_ListExecsResponse.self)
+                .execs.contains(where: \.attached)
+            {}
+            let second = try agent.attach("e1")
+            try await second.write([10])
+            try await second.finish()
+            #expect(second.out == "one\ntwo\n")
         }
     }
 

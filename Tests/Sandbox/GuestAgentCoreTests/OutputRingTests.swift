@@ -42,6 +42,19 @@ import Testing
         #expect(bytes == (99_000..<100_000).map { UInt8(truncatingIfNeeded: $0) })
     }
 
+    @Test func `bytes that were taken are gone and not counted as dropped`() {
+        var ring = OutputRing(capacity: 10)
+        ring.append([1, 2], from: .stdout)
+        ring.append([3, 4, 5], from: .stderr)
+        ring.removeFirst(3)
+        #expect(ring.count == 2)
+        #expect(ring.dropped == 0)
+        ring.removeFirst(100)
+        ring.append([6], from: .stdout)
+        let kept = ring.takeAll().map { Array($0.bytes) }
+        #expect(kept == [[6]])
+    }
+
     @Test func `alternating streams are bounded too`() {
         var ring = OutputRing(capacity: 100)
         for index in 0..<10_000 { ring.append([1], from: index.isMultiple(of: 2) ? .stdout : .stderr) }

@@ -141,8 +141,11 @@ final class Exec {
     }
 
     private func clientLeft() {
+        var unconsumed = attachment?.unconsumed
         attachment = nil
-        if isDetached { pumpAll() } else { cancel() }
+        guard isDetached else { return cancel() }
+        for chunk in unconsumed?.takeAll() ?? [] { ring.append(Array(chunk.bytes), from: chunk.stream) }
+        pumpAll()
     }
 
     // MARK: The program
