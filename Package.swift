@@ -68,7 +68,15 @@ let table: [Module] = [
     Module(name: "SandboxMock", layer: .sandbox, uses: ["Primitives", "Sandboxing"]),
     Module(name: "SandboxQEMU", layer: .sandbox, uses: ["LinuxSystem", "Primitives", "Sandboxing"]),
 
+    // Agents: what runs in a box and the models behind it.
+    Module(name: "AgentRuntimes", layer: .agents, uses: ["Primitives", "Sandboxing"], tested: true),
+    Module(name: "ClaudioCore", layer: .agents, uses: ["Primitives"], tested: true),
+
+    // Orchestration: what a specification asks for, carried out.
+    Module(name: "Spec", layer: .orchestration, products: [.yams], tested: true),
+
     // Executables.
+    Module(name: "claudio", layer: .executables, kind: .executable, uses: ["ClaudioCore"]),
     Module(
         name: "voidbox-guest",
         layer: .executables,
@@ -91,7 +99,7 @@ let suites: [Suite] = [
 let gates = ["CLinux": "LinuxSystem"]
 
 /// Modules that reach only the platform layer, because they run in the guest.
-let guestModules: Set = ["GuestAgentCore", "voidbox-guest"]
+let guestModules: Set = ["ClaudioCore", "GuestAgentCore", "claudio", "voidbox-guest"]
 
 func refuse(_ module: Module, _ dependency: String, _ why: String) -> Never {
     fatalError("Package.swift: \(module.name) must not use \(dependency): \(why)")
@@ -114,11 +122,13 @@ for module in table {
 
 extension Target.Dependency {
     static let protobuf: Self = .product(name: "SwiftProtobuf", package: "swift-protobuf")
+    static let yams: Self = .product(name: "Yams", package: "Yams")
 }
 
 let packages: [Package.Dependency] = [
     // Without traits it needs only FoundationEssentials, which keeps the guest agent small.
-    .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: [])
+    .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
 ]
 
 // MARK: Targets

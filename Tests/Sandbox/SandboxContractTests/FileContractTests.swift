@@ -90,7 +90,8 @@ import Testing
             durations.append(.now - start)
         }
         await sleeper.close()
-        // The median: one slow turn of a busy machine says nothing about the guest.
-        #expect(durations.sorted()[4] < .milliseconds(100))
+        // The fastest: other tests load both processors with emulated machines, and what they take says nothing about the
+        // agent. One that is blocked by the sleeping program is slow every time.
+        #expect(try #require(durations.min()) < .milliseconds(100))
     }
 }
