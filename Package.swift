@@ -58,6 +58,8 @@ let table: [Module] = [
         layer: .sandbox,
         uses: ["GuestAPI", "LinuxSystem", "Primitives", "TTRPC"],
         products: [.protobuf],
+        tested: true,
+        testUses: ["GuestAPI", "LinuxSystem", "TTRPC"],
     ),
     Module(
         name: "Sandboxing",

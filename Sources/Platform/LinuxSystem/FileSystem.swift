@@ -47,6 +47,16 @@ package enum FileSystem {
         try retrying("chown", on: path) { unsafe chown(path, uid, gid) }
     }
 
+    package static func setMode(of path: String, _ mode: UInt32) throws(SyscallError) {
+        // SAFETY: the kernel copies the string before the call returns.
+        try retrying("chmod", on: path) { unsafe chmod(path, mode) }
+    }
+
+    package static func makeLink(_ path: String, to target: String) throws(SyscallError) {
+        // SAFETY: the kernel copies both strings before the call returns.
+        try retrying("symlink", on: path) { unsafe symlink(target, path) }
+    }
+
     /// Follows links.
     package static func status(of path: String) throws(SyscallError) -> FileStatus {
         var status = stat()

@@ -50,6 +50,8 @@ package enum Machine {
         usleep(UInt32(clamping: time.components.attoseconds / 1_000_000_000_000))
     }
 
+    package static var mayChangeUsers: Bool { geteuid() == 0 }
+
     package static var isFirstProcess: Bool { getpid() == 1 }
 
     /// A signal that is written to a closed pipe or socket must not end the process.

@@ -42,6 +42,9 @@ final class Call {
         call.onAbandoned = once
     }
 
+    /// Bytes on their way to the host, of all calls together.
+    var backlog: Int { call.queuedByteCount }
+
     func send(_ message: some Message) {
         guard !isOver, let bytes = encode(message) else { return }
         call.send(bytes)

@@ -1,5 +1,6 @@
 internal import GuestAPI
 package import LinuxSystem
+internal import Primitives
 internal import SwiftProtobuf
 internal import TTRPC
 
@@ -37,6 +38,8 @@ package final class GuestAgent {
             },
         )
     }
+
+    package var activeExecs: Int { execs.activeCount }
 
     /// Reaps a child that is the leader of an exec. False if it is none.
     package func claim(_ pid: Int32) -> Bool { execs.claim(pid) }
@@ -115,16 +118,5 @@ package final class GuestAgent {
     private func requireMachine() throws(TTRPCStatus) {
         if Machine.isFirstProcess { return }
         throw TTRPCStatus(.failedPrecondition, "this agent is not the first process of a machine of its own")
-    }
-}
-
-extension Duration {
-    /// Saturates at 0 and at the 584 years that 64 bits hold.
-    var wholeNanoseconds: UInt64 {
-        let (seconds, attoseconds) = components
-        guard seconds >= 0, attoseconds >= 0 else { return 0 }
-        let whole = UInt64(seconds).multipliedReportingOverflow(by: 1_000_000_000)
-        let sum = whole.partialValue.addingReportingOverflow(UInt64(attoseconds / 1_000_000_000))
-        return whole.overflow || sum.overflow ? .max : sum.partialValue
     }
 }

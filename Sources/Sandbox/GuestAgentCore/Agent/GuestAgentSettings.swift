@@ -16,9 +16,10 @@ package struct GuestAgentSettings {
     }
 
     static let defaultOpenFiles: UInt64 = 65536
+    static let defaultProcesses: UInt64 = 4096
 
     let programs: ProgramPolicy
-    package let limits: Limits
+    package var limits: Limits
     let environment: ExecEnvironment
     let fileRoots: FileRoots
     /// Where a program starts that asks for no place.
@@ -33,7 +34,7 @@ package struct GuestAgentSettings {
         programs = policy.allowAnyProgram ? .any : .only(policy.allowedPrograms)
         limits = Limits(
             openFiles: policy.maxOpenFiles == 0 ? Self.defaultOpenFiles : policy.maxOpenFiles,
-            processes: policy.maxProcesses,
+            processes: policy.maxProcesses == 0 ? Self.defaultProcesses : policy.maxProcesses,
             fileBytes: policy.maxFileBytes,
         )
         let points = parameters.disks.map(\.mountPoint).filter { $0.hasPrefix("/opt/") }

@@ -59,7 +59,8 @@ final class KernelLog: Sendable {
 
     /// For the last words before the machine resets: to the log and to the console, whoever reads them.
     func fatal(_ message: String) {
-        emit(2, message)
+        // At a level that a quiet kernel keeps to itself: the console gets the line below.
+        emit(6, "fatal: \(message)")
         // A machine without a console still has the log.
         _ = try? FileSystem.openForWriting("/dev/console").writeAll("voidbox-guest: fatal: \(message)\n")
     }

@@ -49,7 +49,8 @@ package struct Boot {
         }
         if let root = plan.root { try RootSwitch(root, scratchBytes: plan.scratchBytes).perform() }
         mountKernelFileSystems()
-        makeControlGroup(plan)
+        makeDeviceLinks()
+        try makeControlGroup(plan)
         for disk in plan.disks { try mount(disk) }
         for share in plan.shares { mount(share) }
         configure(plan)
@@ -68,7 +69,7 @@ package struct Boot {
 
     private func settings(_ parameters: Voidbox_Guest_V1_BootParameters) -> GuestAgentSettings {
         var settings = GuestAgentSettings(parameters)
-        settings.controlGroup = FileSystem.exists(Self.controlGroup) ? Self.controlGroup : nil
+        settings.controlGroup = Self.controlGroup
         settings.warnings = warnings
         return settings
     }
@@ -81,7 +82,6 @@ package struct Boot {
             ("devpts", "/dev/pts", [.noSetUserID, .noExecution], "newinstance,ptmxmode=0666,mode=0620,gid=5"),
             ("tmpfs", "/dev/shm", closed, "mode=1777"),
             ("tmpfs", "/run", closed, "mode=0755"),
-            ("tmpfs", "/tmp", closed, "mode=1777"),
             ("cgroup2", "/sys/fs/cgroup", [.noSetUserID, .noDevices, .noExecution], "nsdelegate,memory_recursiveprot"),
         ]
         for mount in mounts {
@@ -99,16 +99,28 @@ package struct Boot {
         }
     }
 
-    private mutating func makeControlGroup(_ plan: BootPlan) {
-        attempt("make the cgroup of all execs") { () throws(SyscallError) in
-            try FileSystem.makeDirectories(Self.controlGroup)
-            let available = try FileSystem.readText("/sys/fs/cgroup/cgroup.controllers")
-            let names = Set(available.split { $0 == " " || $0 == "\n" })
-            for controller in ["cpu", "memory", "pids", "io"] where names.contains(controller[...]) {
-                try FileSystem.write("+\(controller)", to: "/sys/fs/cgroup/cgroup.subtree_control")
-                try FileSystem.write("+\(controller)", to: "\(Self.controlGroup)/cgroup.subtree_control")
+    /// Names that shells and their scripts take for granted.
+    private mutating func makeDeviceLinks() {
+        let links = [("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")]
+        for (name, target) in links {
+            attempt("make /dev/\(name)") { () throws(SyscallError) in
+                try FileSystem.makeLink("/dev/\(name)", to: target)
             }
-            let limit = MemoryPlan.limit(policy: plan.memoryLimit, total: Machine.memoryTotal)
+        }
+    }
+
+    /// Without these controllers the policy of the box would not hold.
+    private func makeControlGroup(_ plan: BootPlan) throws(Failure) {
+        try require("make the cgroup of all execs") { () throws(SyscallError) in
+            try FileSystem.makeDirectories(Self.controlGroup)
+            let text = try FileSystem.readText("/sys/fs/cgroup/cgroup.controllers")
+            let available = Set(text.split { $0 == " " || $0 == "\n" })
+            let wanted = ["memory", "pids"] + ["cpu", "io"].filter { available.contains($0[...]) }
+            let line = wanted.map { "+\($0)" }.joined(separator: " ")
+            try FileSystem.write(line, to: "/sys/fs/cgroup/cgroup.subtree_control")
+            try FileSystem.write(line, to: "\(Self.controlGroup)/cgroup.subtree_control")
+            let memory = MemoryStatistics(meminfo: try FileSystem.readText("/proc/meminfo"))
+            let limit = MemoryPlan.limit(policy: plan.memoryLimit, available: memory.availableBytes)
             try FileSystem.write(String(limit), to: "\(Self.controlGroup)/memory.max")
         }
     }
@@ -139,6 +151,10 @@ package struct Boot {
 
     private mutating func configure(_ plan: BootPlan) {
         attempt("set the host name") { () throws(SyscallError) in try Machine.setHostName(plan.hostName) }
+        attempt("open /tmp to all") { () throws(SyscallError) in
+            try FileSystem.makeDirectories("/tmp")
+            try FileSystem.setMode(of: "/tmp", 0o1777)
+        }
         for directory in ["/workspace", "/home/sandbox"] {
             attempt("make \(directory)") { () throws(SyscallError) in
                 // Unless a share is mounted there, whose owner is the host's business.

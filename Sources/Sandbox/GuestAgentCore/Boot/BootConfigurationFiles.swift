@@ -16,14 +16,13 @@ extension BootPlan {
 
 /// How the memory of the machine is shared out.
 enum MemoryPlan {
-    /// Kept from the execs for the agent and the kernel.
-    static func reserve(ofTotal total: UInt64) -> UInt64 {
-        max(total / 16, min(32 << 20, total / 4))
-    }
-
     /// What all execs together may have.
-    static func limit(policy: UInt64, total: UInt64) -> UInt64 {
-        let most = total - reserve(ofTotal: total)
+    ///
+    /// Never all that is there: a machine that runs out as a whole drops the pages of running programs again and again
+    /// before it kills one, for seconds. An exec that reaches its limit is stopped at once.
+    static func limit(policy: UInt64, available: UInt64) -> UInt64 {
+        let reserve = max(available / 32, min(16 << 20, available / 4))
+        let most = available - reserve
         return policy == 0 ? most : min(policy, most)
     }
 }

@@ -2,19 +2,20 @@ internal import LinuxSystem
 
 /// Waits for what the kernel makes known a little later, in small steps and never for long.
 enum Poll {
-    private static let steps = 2000
+    private static let longest = Duration.seconds(2)
     private static let step = Duration.milliseconds(1)
 
-    /// Asks until there is an answer, for two seconds at most.
+    /// Asks until there is an answer, for `longest` at most.
     static func until<Answer>(
         _ purpose: StaticString,
         on subject: String? = nil,
         _ question: () throws(SyscallError) -> Answer?,
     ) throws(SyscallError) -> Answer {
-        for _ in 0..<steps {
+        let start = ContinuousClock.now
+        repeat {
             if let answer = try question() { return answer }
             Machine.sleep(step)
-        }
+        } while start.duration(to: .now) < longest
         throw SyscallError(.noSuchDevice, call: purpose, on: subject)
     }
 }

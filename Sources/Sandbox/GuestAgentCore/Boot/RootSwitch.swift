@@ -28,6 +28,10 @@ struct RootSwitch {
                 type: "overlay",
                 options: "lowerdir=\(Self.lower),upperdir=\(Self.scratch)/upper,workdir=\(Self.scratch)/work",
             )
+            // Temporary files skip the overlay but share its budget.
+            try FileSystem.makeDirectories("\(Self.scratch)/tmp")
+            try FileSystem.makeDirectories("\(Self.merged)/tmp")
+            try Mount.mount("\(Self.scratch)/tmp", on: "\(Self.merged)/tmp", type: "", flags: .bind)
             for mount in ["/proc", "/sys", "/dev"] {
                 try FileSystem.makeDirectories(Self.merged + mount)
                 try Mount.move(mount, to: Self.merged + mount)

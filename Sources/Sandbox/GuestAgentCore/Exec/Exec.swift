@@ -94,7 +94,14 @@ final class Exec {
         let attachment = ExecAttachment(call)
         self.attachment = attachment
         call.onMessage(Voidbox_Guest_V1_ExecInput.self) { [weak self] input throws(TTRPCStatus) in
-            try self?.take(input, from: attachment)
+            guard let self else { return }
+            do throws(TTRPCStatus) {
+                try self.take(input, from: attachment)
+            } catch {
+                // The client has broken the protocol and loses its stream, as if it had left.
+                self.clientLeft()
+                throw error
+            }
         }
         call.onAbandoned { [weak self] in self?.clientLeft() }
         attachment.sendStarted(id: id, pid: pid)
@@ -134,8 +141,11 @@ final class Exec {
     }
 
     private func clientLeft() {
+        var unconsumed = attachment?.unconsumed
         attachment = nil
-        if isDetached { pumpAll() } else { cancel() }
+        guard isDetached else { return cancel() }
+        for chunk in unconsumed?.takeAll() ?? [] { ring.append(Array(chunk.bytes), from: chunk.stream) }
+        pumpAll()
     }
 
     // MARK: The program

@@ -6,6 +6,8 @@ internal import TTRPC
 /// The stream between an exec and the client that listens to it. Confined to the loop's thread.
 final class ExecAttachment {
     let call: Call
+    /// Sent, and not yet consumed by the client: if it goes before it does, the next one gets it.
+    private(set) var unconsumed = OutputRing(capacity: StreamLimit.execOutput)
     private var output = SendWindow(capacity: StreamLimit.execOutput)
     private var input = ReceiveWindow(capacity: StreamLimit.execInput)
 
@@ -26,6 +28,7 @@ final class ExecAttachment {
     /// - Parameter bytes: At most `room`.
     func send(_ bytes: some Collection<UInt8>, from stream: OutputRing.Stream) {
         output.take(bytes.count)
+        unconsumed.append(Array(bytes), from: stream)
         var message = Voidbox_Guest_V1_ExecOutput()
         switch stream {
         case .stdout: message.stdout = Data(bytes)
@@ -45,6 +48,7 @@ final class ExecAttachment {
         guard output.giveBack(count) else {
             throw TTRPCStatus(.invalidArgument, "credit for \(count) bytes of output that were not sent")
         }
+        unconsumed.removeFirst(Int(count))
     }
 
     func accept(input count: Int) throws(TTRPCStatus) {

@@ -4,6 +4,9 @@ internal import TTRPC
 
 /// Starts programs under the box's policy. Confined to the loop's thread.
 struct ExecLauncher {
+    /// `tty` in every distribution's /etc/group.
+    private static let terminalGroup: UInt32 = 5
+
     let settings: GuestAgentSettings
     let loop: EventLoop
 
@@ -53,7 +56,7 @@ struct ExecLauncher {
         request.limits = resourceLimits
         let group = try makeControlGroup(id)
         do throws(TTRPCStatus) {
-            return try spawn(request, start, in: group, program: program)
+            return try spawn(request, start, as: account, in: group)
         } catch {
             group?.remove()
             throw error
@@ -63,12 +66,14 @@ struct ExecLauncher {
     private func spawn(
         _ request: SpawnRequest,
         _ start: Voidbox_Guest_V1_ExecStart,
+        as account: Account,
         in group: ControlGroup?,
-        program: String,
     ) throws(TTRPCStatus) -> ExecProcess {
+        let program = request.argv[0]
         let plumbing: Plumbing
         do throws(SyscallError) {
-            plumbing = start.hasTerminal ? try terminal(start.terminal) : try pipes(withInput: start.stdinOpen)
+            plumbing =
+                start.hasTerminal ? try terminal(start.terminal, for: account) : try pipes(withInput: start.stdinOpen)
         } catch {
             throw TTRPCStatus(error, on: "program \"\(program)\"")
         }
@@ -175,7 +180,10 @@ struct ExecLauncher {
         return plumbing
     }
 
-    private func terminal(_ size: Voidbox_Guest_V1_Terminal) throws(SyscallError) -> Plumbing {
+    private func terminal(
+        _ size: Voidbox_Guest_V1_Terminal,
+        for account: Account,
+    ) throws(SyscallError) -> Plumbing {
         let pair = ends(
             of: try OwnedFD.pseudoTerminal(
                 columns: UInt16(clamping: size.columns == 0 ? 80 : size.columns),
@@ -183,6 +191,9 @@ struct ExecLauncher {
             )
         )
         try pair.first.fd.setNonBlocking()
+        // As login(1) does it: the program may open its terminal by name, and other users may not read it.
+        try pair.second.fd.setOwner(uid: account.uid, gid: Self.terminalGroup)
+        try pair.second.fd.setMode(0o620)
         // Output and input each want a place of their own in the event loop.
         let input = WatchedDescriptor(try pair.first.fd.duplicate(), on: loop)
         return Plumbing(

@@ -1,5 +1,6 @@
 internal import GuestAPI
 internal import LinuxSystem
+internal import Primitives
 internal import TTRPC
 
 /// The execs of the box. Confined to the loop's thread.
@@ -57,7 +58,7 @@ final class ExecService {
     func claim(_ pid: Int32) -> Bool {
         guard let exec = execs.values.first(where: { $0.pid == pid && $0.isRunning }) else { return false }
         exec.collect()
-        return true
+        return !exec.isRunning
     }
 
     private func begin(_ start: Voidbox_Guest_V1_ExecStart, _ call: Call) throws(TTRPCStatus) {

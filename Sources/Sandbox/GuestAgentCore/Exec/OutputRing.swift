@@ -47,6 +47,18 @@ struct OutputRing {
         }
     }
 
+    /// Forgets the oldest bytes, which somebody took. They do not count as dropped.
+    mutating func removeFirst(_ taken: Int) {
+        let before = dropped
+        var rest = min(taken, count)
+        while rest > 0 {
+            let piece = min(rest, chunks[first].bytes.count)
+            dropOldest(piece)
+            rest -= piece
+        }
+        dropped = before
+    }
+
     /// Everything that is kept, oldest first; the ring is empty afterwards.
     mutating func takeAll() -> [Chunk] {
         defer {

@@ -29,9 +29,18 @@ struct UserDatabase {
         case malformed(String)
     }
 
-    /// The default user, which exists in every box, whatever its image says.
     static let sandboxName = "sandbox"
     static let sandboxID: UInt32 = 1000
+
+    /// The default user, which is the same in every box whose image does not name one of its own.
+    private static let sandbox = Account(
+        name: sandboxName,
+        uid: sandboxID,
+        gid: sandboxID,
+        groups: [sandboxID],
+        home: "/home/sandbox",
+        shell: "/bin/sh",
+    )
 
     private let entries: [Entry]
     private let groups: [Group]
@@ -62,7 +71,7 @@ struct UserDatabase {
     func account(_ specification: String) throws(LookupError) -> Account {
         let wanted = specification.isEmpty ? Self.sandboxName : specification
         if let entry = entries.first(where: { $0.name == wanted }) { return account(of: entry) }
-        if wanted == Self.sandboxName { return account(uid: Self.sandboxID, gid: nil) }
+        if wanted == Self.sandboxName { return Self.sandbox }
 
         let parts = wanted.split(separator: ":", omittingEmptySubsequences: false)
         guard let first = parts.first, first.allSatisfy(\.isNumber) else { throw .unknownUser(wanted) }
@@ -82,15 +91,11 @@ struct UserDatabase {
             }
             return account
         }
-        let isSandbox = uid == Self.sandboxID
-        return Account(
-            name: isSandbox ? Self.sandboxName : String(uid),
-            uid: uid,
-            gid: gid ?? uid,
-            groups: [gid ?? uid],
-            home: isSandbox ? "/home/sandbox" : "/",
-            shell: "/bin/sh",
-        )
+        var account = Account(name: String(uid), uid: uid, gid: uid, groups: [], home: "/", shell: "/bin/sh")
+        if uid == Self.sandboxID { account = Self.sandbox }
+        account.gid = gid ?? account.gid
+        account.groups = [account.gid]
+        return account
     }
 
     private func account(of entry: Entry) -> Account {

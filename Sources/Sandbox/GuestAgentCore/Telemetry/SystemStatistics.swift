@@ -22,20 +22,20 @@ struct ProcessorTimes: Equatable {
 /// /proc/meminfo.
 struct MemoryStatistics: Equatable {
     var totalBytes: UInt64 = 0
-    var usedBytes: UInt64 = 0
+    /// What could be had without swapping.
+    var availableBytes: UInt64 = 0
+    var usedBytes: UInt64 { totalBytes - min(availableBytes, totalBytes) }
 
     init(meminfo text: String) {
-        var available: UInt64 = 0
         for line in text.split(separator: "\n") {
             let fields = line.split(separator: " ")
             guard fields.count >= 2, let kibibytes = UInt64(fields[1]) else { continue }
             switch fields[0] {
             case "MemTotal:": totalBytes = kibibytes &* 1024
-            case "MemAvailable:": available = kibibytes &* 1024
+            case "MemAvailable:": availableBytes = kibibytes &* 1024
             default: break
             }
         }
-        usedBytes = totalBytes - min(available, totalBytes)
     }
 }
 
