@@ -29,6 +29,13 @@ struct Module {
     var testProducts: [Target.Dependency] = []
 }
 
+/// Tests of several modules together, in `Tests/<path>`.
+struct Suite {
+    let name: String
+    let path: String
+    let uses: [String]
+}
+
 let table: [Module] = [
     // Platform: no third-party code but swift-protobuf; usable in the guest.
     Module(name: "ByteCodec", layer: .platform),
@@ -36,7 +43,7 @@ let table: [Module] = [
     Module(name: "CLinux", layer: .platform, kind: .c),
     Module(name: "GuestAPI", layer: .platform, kind: .generated, products: [.protobuf]),
     Module(name: "LinuxSystem", layer: .platform, uses: ["CLinux"]),
-    Module(name: "Primitives", layer: .platform),
+    Module(name: "Primitives", layer: .platform, tested: true),
     Module(
         name: "TTRPC",
         layer: .platform,
@@ -51,8 +58,6 @@ let table: [Module] = [
         layer: .sandbox,
         uses: ["GuestAPI", "LinuxSystem", "Primitives", "TTRPC"],
         products: [.protobuf],
-        tested: true,
-        testUses: ["GuestAPI", "LinuxSystem", "Primitives", "TTRPC"],
     ),
     Module(
         name: "Sandboxing",
@@ -60,9 +65,12 @@ let table: [Module] = [
         uses: ["GuestAPI", "LinuxSystem", "Primitives", "TTRPC"],
         products: [.protobuf],
     ),
+    Module(name: "SandboxMock", layer: .sandbox, uses: ["Primitives", "Sandboxing"]),
     Module(name: "SandboxQEMU", layer: .sandbox, uses: ["LinuxSystem", "Primitives", "Sandboxing"]),
 
-    // Agents: models, and the programs that talk to them.
+    // Agents: what runs in a box and the models behind it.
+    Module(name: "AgentRuntimes", layer: .agents, uses: ["Primitives", "Sandboxing"], tested: true),
+    Module(name: "ClaudioCore", layer: .agents, uses: ["Primitives"], tested: true),
     Module(
         name: "ModelBroker",
         layer: .agents,
@@ -72,7 +80,7 @@ let table: [Module] = [
         ],
         tested: true,
         testUses: ["LinuxSystem", "ModelProviders", "Primitives", "Sandboxing"],
-        testProducts: [.asyncHTTPClient, .httpTypes, .hummingbird, .log, .nioCore, .nioHTTP1, .nioPosix],
+        testProducts: [.asyncAlgorithms, .asyncHTTPClient, .httpTypes, .hummingbird, .log, .nioCore, .nioHTTP1, .nioPosix],
     ),
     Module(
         name: "ModelProviders",
@@ -82,7 +90,11 @@ let table: [Module] = [
         testUses: ["Primitives"],
     ),
 
+    // Orchestration: what a specification asks for, carried out.
+    Module(name: "Spec", layer: .orchestration, products: [.yams], tested: true),
+
     // Executables.
+    Module(name: "claudio", layer: .executables, kind: .executable, uses: ["ClaudioCore"]),
     Module(
         name: "voidbox-guest",
         layer: .executables,
@@ -91,13 +103,21 @@ let table: [Module] = [
     ),
 ]
 
+let suites: [Suite] = [
+    Suite(
+        name: "SandboxContractTests",
+        path: "Sandbox/SandboxContractTests",
+        uses: ["LinuxSystem", "Primitives", "SandboxMock", "SandboxQEMU", "Sandboxing"],
+    )
+]
+
 // MARK: Rules that the manifest checks
 
 /// Modules that only one other module may name.
 let gates = ["CLinux": "LinuxSystem"]
 
 /// Modules that reach only the platform layer, because they run in the guest.
-let guestModules: Set = ["GuestAgentCore", "voidbox-guest"]
+let guestModules: Set = ["ClaudioCore", "GuestAgentCore", "claudio", "voidbox-guest"]
 
 func refuse(_ module: Module, _ dependency: String, _ why: String) -> Never {
     fatalError("Package.swift: \(module.name) must not use \(dependency): \(why)")
@@ -191,8 +211,17 @@ let targets = table.flatMap { module -> [Target] in
     return targets
 }
 
+let suiteTargets = suites.map { suite in
+    Target.testTarget(
+        name: suite.name,
+        dependencies: suite.uses.map { .target(name: $0) },
+        path: "Tests/\(suite.path)",
+        swiftSettings: swiftSettings,
+    )
+}
+
 let package = Package(
     name: "voidbox",
     dependencies: packages,
-    targets: targets,
+    targets: targets + suiteTargets,
 )

@@ -9,7 +9,8 @@ final class QEMUMachine: VirtualMachine {
     private let monitor: QMPMonitor
     private let console: ConsoleTail
     private let errors: ConsoleTail
-    private let end: Task<MachineEnd, Never>
+    private let end = OneShot<MachineEnd>()
+    private let waiting: Task<Void, Never>
 
     /// Starts QEMU and returns the machine with this side's end of the control channel.
     static func start(
@@ -63,25 +64,25 @@ final class QEMUMachine: VirtualMachine {
         self.monitor = monitor
         self.console = console
         self.errors = errors
-        end = Task {
+        waiting = Task { [end] in
             do {
-                return Self.meaning(of: try await process.waitForEnd(), monitor, errors)
+                end.fulfil(Self.meaning(of: try await process.waitForEnd(), monitor, errors))
             } catch {
-                return .failed(reason: "QEMU cannot be waited for: \(error)")
+                end.fulfil(.failed(reason: "QEMU cannot be waited for: \(error)"))
             }
         }
     }
 
     var consoleTail: String { console.text }
 
-    func waitUntilEnded() async -> MachineEnd {
-        await end.value
+    func waitUntilEnded() async throws -> MachineEnd {
+        try await end.wait()
     }
 
     func terminate() async {
         // A process that has ended refuses the signal, which is as good.
         try? process.signal(Signal.kill)
-        _ = await end.value
+        await waiting.value
     }
 
     private static func meaning(

@@ -35,8 +35,7 @@ package final class GuestSandbox: SandboxInstance {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { [guest] in _ = try await guest.health(timeout: deadline) }
             group.addTask { [machine, identity] in
-                let end = await machine.waitUntilEnded()
-                try Task.checkCancellation()
+                let end = try await machine.waitUntilEnded()
                 throw SandboxError(.bootFailed, resource: "box \"\(identity.name)\"", end.description)
             }
             defer { group.cancelAll() }
@@ -70,8 +69,8 @@ package final class GuestSandbox: SandboxInstance {
 
     // MARK: The end
 
-    package func waitUntilEnded() async -> SandboxExit {
-        let end = await machine.waitUntilEnded()
+    package func waitUntilEnded() async throws -> SandboxExit {
+        let end = try await machine.waitUntilEnded()
         if stopping.isSet { return .stopped }
         switch end {
         case .guestReset: return .guestReset(console: machine.consoleTail)
@@ -88,13 +87,10 @@ package final class GuestSandbox: SandboxInstance {
                 // The answer is lost when the machine is quick, and a guest that does not answer is ended by force below.
             }
             await withTaskGroup(of: Void.self) { group in
-                group.addTask { [machine] in _ = await machine.waitUntilEnded() }
-                group.addTask {
-                    // A sleep that is cancelled has done its work.
-                    try? await Task.sleep(for: grace)
-                }
+                // Either ends early when the other is done; both say so by throwing, which is no failure.
+                group.addTask { [machine] in _ = try? await machine.waitUntilEnded() }
+                group.addTask { try? await Task.sleep(for: grace) }
                 await group.next()
-                await machine.terminate()
                 group.cancelAll()
             }
         }

@@ -28,8 +28,8 @@ package protocol SandboxInstance: Sendable {
 
     func telemetry(every interval: Duration) async throws -> AsyncThrowingStream<TelemetrySample, any Error>
 
-    /// Returns when the machine has ended, for whatever reason.
-    func waitUntilEnded() async -> SandboxExit
+    /// Returns when the machine has ended, for whatever reason. Throws only `CancellationError`.
+    func waitUntilEnded() async throws -> SandboxExit
     /// Ends the machine: politely within `grace`, then by force. Returns when nothing of it is left. Idempotent.
     func stop(grace: Duration) async
 }

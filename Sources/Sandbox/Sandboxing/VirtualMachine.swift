@@ -2,8 +2,8 @@
 package protocol VirtualMachine: Sendable {
     /// The last lines of the guest's console, for an error's sake.
     var consoleTail: String { get }
-    /// Returns when the machine's process has ended and was reaped.
-    func waitUntilEnded() async -> MachineEnd
+    /// Returns when the machine's process has ended and was reaped. Throws only `CancellationError`.
+    func waitUntilEnded() async throws -> MachineEnd
     /// Ends the machine at once and returns when nothing of it is left. Idempotent.
     func terminate() async
 }

@@ -26,10 +26,10 @@ extension TTRPCStatus.Code {
         self =
             switch errno {
             case .notFound: .notFound
-            case .exists: .alreadyExists
+            case .exists, .addressInUse: .alreadyExists
             case .accessDenied, .notPermitted, .readOnlyFileSystem: .permissionDenied
             case .noSpace, .quotaExceeded, .noMemory, .tooManyOpenFiles, .again, .fileTooLarge: .resourceExhausted
-            case .notEmpty, .busy, .addressInUse, .brokenPipe: .failedPrecondition
+            case .notEmpty, .busy, .brokenPipe: .failedPrecondition
             case .notADirectory, .isADirectory, .invalidArgument, .nameTooLong, .tooManySymbolicLinks: .invalidArgument
             case .crossesDevices: .invalidArgument
             default: .internal

@@ -1,5 +1,3 @@
-package import Sandboxing
-
 /// The files a box starts from, by their names below `<cache>/current`, which `make guest` keeps.
 package enum GuestAsset: String, CaseIterable, Sendable {
     case kernel = "vmlinux"

@@ -1,0 +1,189 @@
+internal import FoundationEssentials
+internal import Primitives
+
+/// Reads what `claude --output-format stream-json --verbose` writes: one JSON object a line.
+///
+/// Holds one partial line and the result so far, never the stream.
+package struct ClaudeStreamParser: Sendable {
+    /// A tool may return a whole file in one line; more than this is not a transcript.
+    static let maxLineBytes = 64 << 20
+    static let maxOutputCharacters = 2000
+    /// Calls that are kept for the report; later ones are counted.
+    static let maxToolCalls = 10_000
+
+    private var splitter = LineSplitter(limit: Self.maxLineBytes)
+    /// Usage by message: the agent repeats a message on several lines as its blocks complete.
+    private var usageByMessage: [String: AgentUsage] = [:]
+    private var finishedUsage = AgentUsage()
+    private var hasResult = false
+    private(set) var unreadableLines = 0
+    private(set) var unkeptToolCalls = 0
+    package private(set) var result = AgentResult()
+
+    package init() {}
+
+    /// True once the agent has said how it ended.
+    package var isComplete: Bool { hasResult }
+
+    package mutating func feed(_ bytes: [UInt8]) throws(LineSplitter.TooLong) -> [AgentEvent] {
+        try splitter.feed(bytes).flatMap { read($0) }
+    }
+
+    package mutating func finish() -> [AgentEvent] {
+        let events = splitter.finish().map { read($0) } ?? []
+        if !hasResult { result.usage = usageByMessage.values.reduce(finishedUsage) { $0.adding($1) } }
+        return events
+    }
+
+    private mutating func read(_ line: [UInt8]) -> [AgentEvent] {
+        if line.allSatisfy({ $0 == 0x20 || $0 == 0x0D || $0 == 0x09 }) { return [] }
+        guard let object = try? JSONDecoder().decode(JSONValue.self, from: Data(line)),
+            let type = object["type"]?.stringValue
+        else {
+            unreadableLines += 1
+            let text = String(decoding: line.prefix(200), as: UTF8.self)
+            return [.warning("a line of the agent's output is not JSON: \(text)")]
+        }
+        switch type {
+        case "system": return system(object)
+        case "assistant": return assistant(object["message"])
+        case "user": return user(object["message"])
+        case "result": return end(object)
+        default: return []
+        }
+    }
+
+    private mutating func system(_ object: JSONValue) -> [AgentEvent] {
+        guard object["subtype"]?.stringValue ?? "init" == "init" else { return [] }
+        result.sessionID = object["session_id"]?.stringValue ?? result.sessionID
+        result.model = object["model"]?.stringValue ?? result.model
+        return [.started(session: result.sessionID, model: result.model)]
+    }
+
+    private mutating func assistant(_ message: JSONValue?) -> [AgentEvent] {
+        guard let message else { return [] }
+        if let model = message["model"]?.stringValue, model != "<synthetic>" { result.model = model }
+        if let usage = message["usage"] {
+            // Without an identifier each line is a message of its own.
+            if let id = message["id"]?.stringValue {
+                usageByMessage[id] = AgentUsage(usage)
+            } else {
+                finishedUsage = finishedUsage.adding(AgentUsage(usage))
+            }
+        }
+        return (message["content"]?.arrayValue ?? []).compactMap { block in
+            switch block["type"]?.stringValue {
+            case "text": return block["text"]?.stringValue.map { .text($0) }
+            case "tool_use": return startTool(block)
+            default: return nil
+            }
+        }
+    }
+
+    private mutating func startTool(_ block: JSONValue) -> AgentEvent {
+        let name = block["name"]?.stringValue ?? "?"
+        let id = block["id"]?.stringValue ?? ""
+        let input = block["input"] ?? .null
+        if result.toolCalls.count < Self.maxToolCalls {
+            result.toolCalls.append(AgentToolCall(id: id, name: name, input: input))
+        } else {
+            unkeptToolCalls += 1
+        }
+        return .toolStarted(id: id, name: name, summary: ToolSummary.text(name: name, input: input))
+    }
+
+    private mutating func user(_ message: JSONValue?) -> [AgentEvent] {
+        (message?["content"]?.arrayValue ?? []).compactMap { block in
+            guard block["type"]?.stringValue == "tool_result", let id = block["tool_use_id"]?.stringValue else {
+                return nil
+            }
+            let output = String(Self.text(of: block["content"]).prefix(Self.maxOutputCharacters))
+            let isError = block["is_error"]?.boolValue ?? false
+            guard let index = result.toolCalls.lastIndex(where: { $0.id == id }) else { return nil }
+            result.toolCalls[index].output = output
+            result.toolCalls[index].isError = isError
+            return .toolFinished(id: id, name: result.toolCalls[index].name, isError: isError, output: output)
+        }
+    }
+
+    private mutating func end(_ object: JSONValue) -> [AgentEvent] {
+        hasResult = true
+        result.text = object["result"]?.stringValue ?? result.text
+        result.sessionID = object["session_id"]?.stringValue ?? result.sessionID
+        result.costUSD = object["total_cost_usd"]?.numberValue ?? result.costUSD
+        result.turns = object["num_turns"]?.integerValue.flatMap { Int(exactly: $0) } ?? result.turns
+        result.usage =
+            object["usage"].map { AgentUsage($0) } ?? usageByMessage.values.reduce(finishedUsage) { $0.adding($1) }
+        if object["is_error"]?.boolValue == true {
+            let subtype = object["subtype"]?.stringValue.flatMap { $0 == "success" ? nil : $0 }
+            let errors = object["errors"]?.arrayValue?.compactMap(\.stringValue).joined(separator: "; ")
+            let said = [object["error"]?.stringValue, object["result"]?.stringValue, errors, subtype]
+            let message =
+                said.lazy.compactMap { $0 }.first { !$0.isEmpty } ?? "the agent reported an error without saying which"
+            result.failure = AgentFailure(
+                String(message.prefix(Self.maxOutputCharacters)),
+                hint: LoginProblem.hint(in: message)
+            )
+        }
+        return []
+    }
+
+    /// The text of a tool's result, which is a string or a list of blocks.
+    private static func text(of content: JSONValue?) -> String {
+        if let text = content?.stringValue { return text }
+        return (content?.arrayValue ?? []).compactMap { $0["text"]?.stringValue }.joined(separator: "\n")
+    }
+}
+
+extension AgentUsage {
+    fileprivate init(_ usage: JSONValue) {
+        self.init()
+        func count(_ key: String) -> UInt64 { usage[key]?.integerValue.map { UInt64(clamping: $0) } ?? 0 }
+        inputTokens = count("input_tokens")
+        outputTokens = count("output_tokens")
+        cacheReadTokens = count("cache_read_input_tokens")
+        cacheWriteTokens = count("cache_creation_input_tokens")
+    }
+
+    fileprivate func adding(_ other: AgentUsage) -> AgentUsage {
+        func sum(_ a: UInt64, _ b: UInt64) -> UInt64 {
+            let sum = a.addingReportingOverflow(b)
+            return sum.overflow ? .max : sum.partialValue
+        }
+        var total = AgentUsage()
+        total.inputTokens = sum(inputTokens, other.inputTokens)
+        total.outputTokens = sum(outputTokens, other.outputTokens)
+        total.cacheReadTokens = sum(cacheReadTokens, other.cacheReadTokens)
+        total.cacheWriteTokens = sum(cacheWriteTokens, other.cacheWriteTokens)
+        return total
+    }
+}
+
+/// The part of a tool's input that tells most about a call.
+enum ToolSummary {
+    static func text(name: String, input: JSONValue) -> String {
+        let key =
+            switch name {
+            case "Bash": "command"
+            case "Read", "Write", "Edit", "NotebookEdit": "file_path"
+            case "Glob", "Grep": "pattern"
+            case "Task": "description"
+            case "WebFetch": "url"
+            case "WebSearch": "query"
+            default: ""
+            }
+        let text = input[key]?.stringValue ?? ""
+        let line = text.split(whereSeparator: \.isNewline).joined(separator: " ")
+        return line.count > 80 ? "\(line.prefix(79))…" : line
+    }
+}
+
+/// Errors that mean "the agent has no valid credentials".
+enum LoginProblem {
+    static func hint(in message: String) -> String? {
+        let text = message.lowercased()
+        let signs = ["not logged in", "/login", "invalid api key", "authentication_error", "401"]
+        guard signs.contains(where: text.contains) else { return nil }
+        return "check the model's key on the host: llm.api_key_env, or ANTHROPIC_API_KEY"
+    }
+}

@@ -1,0 +1,62 @@
+internal import ClaudioCore
+internal import FoundationEssentials
+internal import Glibc
+
+// A stand-in for Claude Code that always does the same: see ClaudioScript.
+
+func readAll() -> String {
+    var bytes: [UInt8] = []
+    while let line = readLine(strippingNewline: false) { bytes += Array(line.utf8) }
+    return String(decoding: bytes, as: UTF8.self)
+}
+
+func names(in directory: String, _ transform: (String) -> String?) -> [String] {
+    // No directory, no names.
+    ((try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []).compactMap(transform).sorted()
+}
+
+let skills = names(in: "/workspace/.claude/skills") { name in
+    if name.hasSuffix(".md") { return String(name.dropLast(3)) }
+    let file = "/workspace/.claude/skills/\(name)/SKILL.md"
+    return FileManager.default.fileExists(atPath: file) ? name : nil
+}
+let servers = MCPConfiguration.serverNames(FileManager.default.contents(atPath: "/workspace/.mcp.json"))
+let environment = ProcessInfo.processInfo.environment
+let script = ClaudioScript(environment: environment, mcpServers: servers)
+
+func emit(_ line: String) {
+    if script.delayMilliseconds > 0 { usleep(script.delayMilliseconds &* 1000) }
+    print(line)
+    fflush(nil)
+}
+
+func play(_ prompt: String) {
+    if let custom = script.customLines {
+        print(custom)
+        return
+    }
+    emit(script.systemLine(skills: skills, mcpServers: servers))
+    for index in 0..<max(script.tools, 0) { script.toolLines(index).forEach(emit) }
+    for index in 0..<max(script.extraLines, 0) { emit(script.extraLine(index)) }
+    if let file = script.outputFile {
+        guard FileManager.default.createFile(atPath: file.path, contents: Data(file.content.utf8)) else {
+            print("claudio: cannot write \(file.path)")
+            exit(1)
+        }
+    }
+    switch script.crash {
+    case .signal(let number): kill(getpid(), number)
+    case .exit(let code): exit(code)
+    case nil: break
+    }
+    if script.isCut { return }
+    emit(script.resultLine(prompt: prompt, skills: skills, mcpServers: servers))
+    if script.isError { exit(1) }
+}
+
+switch ClaudioArguments(CommandLine.arguments).command {
+case .version: print("1.0.0 (claudio)")
+case .plan: print(#"{"plan":["inspect","change","verify"]}"#)
+case .apply: print(#"{"applied":true}"#)
+case .run(let prompt): play(prompt ?? readAll())
+}

@@ -1,0 +1,124 @@
+internal import Primitives
+internal import Sandboxing
+internal import Synchronization
+
+/// The files of a mock box: paths and bytes in memory. Any thread; guarded by `entries`.
+package final class MockFiles: Sendable {
+    private enum Entry {
+        case directory
+        case file([UInt8], mode: UInt32)
+    }
+
+    private let entries = Mutex<[String: Entry]>(["/": .directory, "/workspace": .directory, "/tmp": .directory])
+
+    init() {}
+
+    package func contents(of path: String) -> [UInt8]? {
+        guard case .file(let bytes, _)? = entries.withLock({ $0[Self.normalized(path)] }) else { return nil }
+        return bytes
+    }
+
+    package func write(_ bytes: [UInt8], to path: String, mode: UInt32 = 0o644) {
+        let path = Self.normalized(path)
+        entries.withLock { entries in
+            for parent in Self.parents(of: path) where entries[parent] == nil { entries[parent] = .directory }
+            entries[path] = .file(bytes, mode: mode)
+        }
+    }
+
+    func stat(_ path: String) throws -> FileInfo {
+        let path = Self.normalized(path)
+        guard let entry = entries.withLock({ $0[path] }) else { throw Self.missing(path) }
+        return Self.info(path, entry)
+    }
+
+    func list(_ path: String) throws -> [FileInfo] {
+        let path = Self.normalized(path)
+        let prefix = path == "/" ? "/" : path + "/"
+        return try entries.withLock { entries in
+            guard case .directory? = entries[path] else { throw Self.missing(path) }
+            return
+                entries
+                .filter { $0.key != path && $0.key.hasPrefix(prefix) && !$0.key.dropFirst(prefix.count).contains("/") }
+                .sorted { $0.key < $1.key }
+                .map { Self.info($0.key, $0.value) }
+        }
+    }
+
+    func makeDirectory(_ path: String, parents: Bool) throws {
+        let path = Self.normalized(path)
+        try entries.withLock { entries in
+            if entries[path] != nil, !parents {
+                throw SandboxError(.alreadyExists, resource: path, "there is something of that name")
+            }
+            for parent in Self.parents(of: path) where entries[parent] == nil {
+                guard parents else { throw Self.missing(parent) }
+                entries[parent] = .directory
+            }
+            if entries[path] == nil { entries[path] = .directory }
+        }
+    }
+
+    func remove(_ path: String, recursive: Bool) throws {
+        let path = Self.normalized(path)
+        try entries.withLock { entries in
+            guard entries[path] != nil else { throw Self.missing(path) }
+            let below = entries.keys.filter { $0.hasPrefix(path + "/") }
+            guard below.isEmpty || recursive else {
+                throw SandboxError(.invalidArgument, resource: path, "the directory is not empty")
+            }
+            for key in below + [path] { entries[key] = nil }
+        }
+    }
+
+    func rename(_ from: String, to: String) throws {
+        let (from, to) = (Self.normalized(from), Self.normalized(to))
+        try entries.withLock { entries in
+            guard let entry = entries.removeValue(forKey: from) else { throw Self.missing(from) }
+            entries[to] = entry
+            for key in entries.keys.filter({ $0.hasPrefix(from + "/") }) {
+                entries[to + key.dropFirst(from.count)] = entries.removeValue(forKey: key)
+            }
+        }
+    }
+
+    private static func missing(_ path: String) -> SandboxError {
+        SandboxError(.notFound, resource: path, "No such file or directory")
+    }
+
+    private static func info(_ path: String, _ entry: Entry) -> FileInfo {
+        let name = path.split(separator: "/").last.map(String.init) ?? "/"
+        let (kind, size, mode): (FileInfo.Kind, Int, UInt32) =
+            switch entry {
+            case .directory: (.directory, 0, 0o755)
+            case .file(let bytes, let mode): (.regular, bytes.count, mode)
+            }
+        return FileInfo(
+            name: name,
+            kind: kind,
+            size: ByteCount(bytes: UInt64(size)),
+            mode: mode,
+            uid: 1000,
+            gid: 1000,
+            modifiedUnixNanoseconds: 0,
+        )
+    }
+
+    /// Absolute, without empty, `.` and `..` components; relative paths are below `/workspace`.
+    private static func normalized(_ path: String) -> String {
+        var components: [Substring] = []
+        for component in (path.hasPrefix("/") ? path : "/workspace/" + path).split(separator: "/") {
+            switch component {
+            case ".": continue
+            case "..": _ = components.popLast()
+            default: components.append(component)
+            }
+        }
+        return "/" + components.joined(separator: "/")
+    }
+
+    private static func parents(of path: String) -> [String] {
+        let components = path.split(separator: "/").dropLast()
+        return components.indices.map { "/" + components[...$0].joined(separator: "/") }
+    }
+}

@@ -1,0 +1,103 @@
+import Foundation
+import LinuxSystem
+import Primitives
+import SandboxMock
+import SandboxQEMU
+import Sandboxing
+import Testing
+
+/// The backends that the contract holds for.
+enum ContractBackend: String, CaseIterable, Sendable, CustomTestStringConvertible {
+    case qemu, mock
+
+    var testDescription: String { rawValue }
+
+    /// A configuration for this host. Where a real box cannot run here, the test is skipped with the reason, or fails if
+    /// `VOIDBOX_REQUIRE_VM=1` says that it must be able to.
+    func configuration(_ name: String = "contract") throws -> SandboxConfiguration {
+        let environment = ProcessInfo.processInfo.environment
+        let locator = AssetLocator(environment: environment)
+        do {
+            if self == .qemu { _ = try QEMUProgram.locate(environment: environment) }
+            let boot =
+                self == .mock
+                ? BootArtifacts(kernel: "", initramfs: "", rootDisk: "")
+                : try locator.bootArtifacts(kernel: nil, initramfs: nil, isReadable: HostFacts.mayRead)
+            var configuration = SandboxConfiguration(name: name, boot: boot)
+            configuration.memory = .mebibytes(512)
+            configuration.vcpus = 2
+            return configuration
+        } catch {
+            if environment["VOIDBOX_REQUIRE_VM"] == "1" { throw error }
+            try Test.cancel("no real box on this host: \(error)")
+        }
+    }
+
+    func backend() throws -> any SandboxBackend {
+        switch self {
+        case .qemu: try QEMUBackend(environment: ProcessInfo.processInfo.environment)
+        case .mock: MockBackend(programs: ["tunnel-echo": .tunnelEcho])
+        }
+    }
+
+    /// Boots a box, hands it to `body`, and stops it.
+    func withBox<Result>(
+        _ change: (inout SandboxConfiguration) -> Void = { _ in },
+        _ body: (any SandboxInstance) async throws -> Result,
+    ) async throws -> Result {
+        var configuration = try configuration()
+        change(&configuration)
+        let box = try await backend().boot(configuration)
+        do {
+            let result = try await body(box)
+            await box.stop(grace: .seconds(2))
+            return result
+        } catch {
+            await box.stop(grace: .zero)
+            throw error
+        }
+    }
+
+    /// A box that the tests of this suite share. It ends with the test process.
+    func sharedBox() async throws -> any SandboxInstance {
+        try await SharedBoxes.all.box(self, try configuration("shared-\(rawValue)"))
+    }
+}
+
+actor SharedBoxes {
+    static let all = SharedBoxes()
+    private var booting: [ContractBackend: Task<any SandboxInstance, any Error>] = [:]
+
+    func box(_ backend: ContractBackend, _ configuration: SandboxConfiguration) async throws -> any SandboxInstance {
+        let task =
+            booting[backend]
+            ?? Task {
+                try await backend.backend().boot(configuration)
+            }
+        booting[backend] = task
+        return try await task.value
+    }
+}
+
+extension MockProgram {
+    /// Connects to the port in its argument and sends back what it gets, to the end.
+    static let tunnelEcho = MockProgram { process in
+        guard let port = process.arguments.dropFirst().first.flatMap({ UInt16($0) }),
+            let connection = try await process.tunnels.connect(to: port)
+        else { return .code(1) }
+        while let bytes = try await connection.receive() { try await connection.send(bytes) }
+        try await connection.finishSending()
+        return .code(0)
+    }
+}
+
+extension ExecResult {
+    var text: String { String(decoding: stdout, as: UTF8.self) }
+    var errorText: String { String(decoding: stderr, as: UTF8.self) }
+}
+
+extension SandboxInstance {
+    func run(_ argv: String..., input: [UInt8] = []) async throws -> ExecResult {
+        try await run(ExecRequest(argv), input: input)
+    }
+}

@@ -1,0 +1,220 @@
+import Foundation
+import LinuxSystem
+import Primitives
+import Sandboxing
+import Testing
+
+/// What only a real machine can be asked.
+@Suite("Real box") struct RealBoxTests {
+    private let backend = ContractBackend.qemu
+
+    @Test func `programs run as the sandbox user without a way to more`() async throws {
+        let box = try await backend.sharedBox()
+        #expect(try await box.run("id", "-un").text == "sandbox\n")
+        #expect(try await box.run("grep", "NoNewPrivs", "/proc/self/status").text == "NoNewPrivs:\t1\n")
+        #expect(try await box.run("sh", "-c", "cat /voidbox/boot; ls /voidbox").exit.status != .code(0))
+        var request = ExecRequest(["id", "-u"])
+        request.user = "root"
+        #expect(try await box.run(request).text == "0\n")
+    }
+
+    @Test func `the machine has the processors and memory it was given`() async throws {
+        let box = try await backend.sharedBox()
+        #expect(try await box.run("nproc").text == "2\n")
+        let health = try await box.health()
+        #expect(health.processors == 2)
+        #expect(health.memoryTotal > .mebibytes(400) && health.memoryTotal < .mebibytes(512))
+        #expect(health.warnings == [])
+    }
+
+    @Test func `a box without a network has no interface but the loopback`() async throws {
+        let interfaces = try await backend.sharedBox().run("ls", "/sys/class/net").text
+        #expect(interfaces == "lo\n")
+    }
+
+    @Test func `a box with a network reaches a listener on the host through its gateway`() async throws {
+        let server = try LoopbackGreeter(greeting: "hello from the host")
+        defer { server.stop() }
+        try await backend.withBox({ $0.network = .user }) { box in
+            let script = "exec 3<>/dev/tcp/10.0.2.2/\(server.port); cat <&3"
+            let result = try await box.run("bash", "-c", script)
+            #expect(result.text == "hello from the host", "\(result.errorText)")
+        }
+    }
+
+    @Test func `a timeout kills every descendant`() async throws {
+        let box = try await backend.sharedBox()
+        var request = ExecRequest(["sh", "-c", "setsid sleep 4242 & sleep 4242"])
+        request.timeout = .seconds(1)
+        #expect(try await box.run(request).exit.timedOut)
+        #expect(try await box.run("pgrep", "-f", "sleep 4242").exit.status == .code(1))
+    }
+
+    @Test func `a fork bomb hits the process limit and the agent goes on`() async throws {
+        try await backend.withBox({ $0.policy.maxProcesses = 64 }) { box in
+            var bomb = ExecRequest(["bash", "-c", "f() { f | f & }; f; sleep 5"])
+            bomb.timeout = .seconds(3)
+            _ = try await box.run(bomb)
+            let first = try await box.run("echo", "alive").text
+            #expect(first == "alive\n")
+        }
+    }
+
+    @Test func `a program that takes all memory is ended and reported`() async throws {
+        let box = try await backend.sharedBox()
+        let result = try await box.run("python3", "-c", "x = bytearray(4 << 30); print(len(x))")
+        #expect(result.exit.status != .code(0))
+        let hog = try await box.run("python3", "-c", "x = []\nwhile True: x.append(b'x' * (1 << 24))")
+        #expect(hog.exit.outOfMemory)
+        #expect(hog.exit.status == .signal(9))
+        #expect(try await box.run("echo", "alive").text == "alive\n")
+    }
+
+    @Test func `a full disk is the program's trouble, not the agent's`() async throws {
+        try await backend.withBox { box in
+            let full = try await box.run("sh", "-c", "cat /dev/zero > /workspace/fill; ls -s /workspace/fill >&2")
+            #expect(full.errorText.contains("No space left on device"))
+            let error = await #expect(throws: SandboxError.self) {
+                try await box.writeFile("/workspace/more", [UInt8](repeating: 1, count: 1 << 20))
+            }
+            #expect(error?.code == .resourceExhausted)
+            let first = try await box.run("echo", "alive").text
+            #expect(first == "alive\n")
+            try await box.remove("/workspace/fill", recursive: false)
+            try await box.writeFile("/workspace/more", [1])
+        }
+    }
+
+    @Test func `limits hold from the first exec`() async throws {
+        try await backend.withBox({
+            $0.policy.maxOpenFiles = 99
+            $0.policy.maxFileSize = .mebibytes(1)
+        }) { box in
+            let first = try await box.run("sh", "-c", "ulimit -n").text
+            #expect(first == "99\n")
+            let large = try await box.run("head", "-c", "2M", "/dev/zero")
+            #expect(large.exit.status == .code(0), "a pipe is not a file")
+            let written = try await box.run("sh", "-c", "head -c 2M /dev/zero > /tmp/large; stat -c %s /tmp/large")
+            #expect(written.text == "1048576\n")
+        }
+    }
+
+    @Test func `a terminal has its size, colours through, and the program's status`() async throws {
+        let box = try await backend.sharedBox()
+        var request = ExecRequest(["bash", "-c", "stty size; read line; stty size; echo \"got $line\"; exit 7"])
+        request.terminal = TerminalSize(columns: 91, rows: 27)
+        let session = try await box.exec(request)
+        var text = ""
+        var exit: ExecExit?
+        var answered = false
+        while let event = try await session.nextEvent() {
+            switch event {
+            case .stdout(let bytes): text += String(decoding: bytes, as: UTF8.self)
+            case .stderr: Issue.record("a terminal has one stream")
+            case .exited(let end): exit = end
+            }
+            if !answered, text.contains("27 91") {
+                answered = true
+                try await session.resize(TerminalSize(columns: 120, rows: 40))
+                try await session.write(Array("word\n".utf8))
+            }
+        }
+        #expect(text.contains("40 120"))
+        #expect(text.contains("got word"))
+        #expect(exit?.status == .code(7))
+    }
+
+    @Test func `a detached program outlives its session and can be attached to`() async throws {
+        let box = try await backend.sharedBox()
+        var request = ExecRequest(["sh", "-c", "echo before; read go; echo after; exit 3"])
+        request.isDetached = true
+        request.keepsInputOpen = true
+        let first = try await box.exec(request)
+        #expect(try await first.nextEvent() == .stdout(Array("before\n".utf8)))
+        await first.close()
+        #expect(try await box.listExecs().contains { $0.id == first.id && !$0.isAttached })
+        let second = try await box.attach(to: first.id)
+        try await second.write(Array("go\n".utf8))
+        var text = ""
+        var exit: ExecExit?
+        while let event = try await second.nextEvent() {
+            if case .stdout(let bytes) = event { text += String(decoding: bytes, as: UTF8.self) }
+            if case .exited(let end) = event { exit = end }
+        }
+        #expect(text == "after\n")
+        #expect(exit?.status == .code(3))
+    }
+
+    @Test func `a host directory is mounted, writable or not`() async throws {
+        let directory = FileManager.default.temporaryDirectory.appending(path: "voidbox-share,\(UUID())")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: directory) }
+        try Data("from the host".utf8).write(to: directory.appending(path: "in"))
+        try FileManager.default.setAttributes([.posixPermissions: 0o777], ofItemAtPath: directory.path)
+        try await backend.withBox({
+            $0.shares = [
+                .init(hostPath: directory.path, guestPath: "/mnt/rw", isReadOnly: false),
+                .init(hostPath: directory.path, guestPath: "/mnt/ro", isReadOnly: true),
+            ]
+        }) { box in
+            let first = try await box.health().warnings
+            #expect(first == [])
+            let second = try await box.run("cat", "/mnt/ro/in").text
+            #expect(second == "from the host")
+            let third = try await box.run("sh", "-c", "echo back > /mnt/rw/out").exit.status
+            #expect(third == .code(0))
+            let fourth = try await box.run("sh", "-c", "echo no > /mnt/ro/out").exit.status
+            #expect(fourth != .code(0))
+        }
+        #expect(try String(contentsOf: directory.appending(path: "out"), encoding: .utf8) == "back\n")
+    }
+
+    @Test func `a kernel that is no kernel is one clear error`() async throws {
+        let file = FileManager.default.temporaryDirectory.appending(path: "no-kernel-\(UUID())")
+        try Data("not a kernel".utf8).write(to: file)
+        defer { try? FileManager.default.removeItem(at: file) }
+        let error = await #expect(throws: SandboxError.self) {
+            try await backend.withBox({ $0.boot.kernel = file.path }) { _ in }
+        }
+        #expect(error?.code == .bootFailed)
+    }
+
+    @Test func `an initramfs that is none ends the boot with the guest's last words`() async throws {
+        let file = FileManager.default.temporaryDirectory.appending(path: "no-initramfs-\(UUID())")
+        try Data(repeating: 0x55, count: 4096).write(to: file)
+        defer { try? FileManager.default.removeItem(at: file) }
+        let error = await #expect(throws: SandboxError.self) {
+            try await backend.withBox({ $0.boot.initramfs = file.path }) { _ in }
+        }
+        #expect(error?.code == .bootFailed)
+        #expect(error?.description.contains("panic") == true)
+    }
+
+    @Test func `a boot that is cancelled leaves no process`() async throws {
+        let configuration = try backend.configuration("cancelled")
+        let machine = try backend.backend()
+        let before = ProcessList.boxes()
+        let task = Task { try await machine.boot(configuration) }
+        while ProcessList.boxes().subtracting(before).isEmpty, !Task.isCancelled { await Task.yield() }
+        task.cancel()
+        await #expect(throws: (any Error).self) { _ = try await task.value }
+        #expect(ProcessList.ofThisTest(before).isEmpty)
+    }
+}
+
+/// The QEMU processes that this process started.
+enum ProcessList {
+    static func boxes() -> Set<Int32> {
+        Set(
+            HostFacts.processes().filter { pid in
+                HostFacts.text(of: "/proc/\(pid)/cmdline")?.contains("voidbox-box-\(HostFacts.processID)-") == true
+            }
+        )
+    }
+
+    /// Other tests run at the same time and have boxes of their own, so only the configuration's name would tell; the kernel
+    /// has reaped what `boot` awaited, so what is new and a zombie is a leak.
+    static func ofThisTest(_ before: Set<Int32>) -> [Int32] {
+        boxes().subtracting(before).filter { HostFacts.text(of: "/proc/\($0)/stat")?.contains(") Z ") == true }
+    }
+}
