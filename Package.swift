@@ -82,7 +82,7 @@ let table: [Module] = [
         ],
         tested: true,
         testUses: ["LinuxSystem", "ModelProviders", "Primitives", "Sandboxing"],
-        testProducts: [.asyncHTTPClient, .httpTypes, .hummingbird, .log, .nioCore, .nioHTTP1, .nioPosix],
+        testProducts: [.asyncAlgorithms, .asyncHTTPClient, .httpTypes, .hummingbird, .log, .nioCore, .nioHTTP1, .nioPosix],
     ),
     Module(
         name: "ModelProviders",
@@ -113,13 +113,7 @@ let table: [Module] = [
 
     // Executables.
     Module(name: "claudio", layer: .executables, kind: .executable, uses: ["ClaudioCore"]),
-    Module(
-        name: "voidbox",
-        layer: .executables,
-        kind: .executable,
-        uses: ["CommandLineTool"],
-        products: [.argumentParser],
-    ),
+    Module(name: "voidbox", layer: .executables, kind: .executable, uses: ["CommandLineTool"]),
     Module(
         name: "voidbox-guest",
         layer: .executables,

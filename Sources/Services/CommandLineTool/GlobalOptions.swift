@@ -65,10 +65,3 @@ enum Console {
         return ExitStatus.of(failure)
     }
 }
-
-/// For the program itself, which has nothing else to say.
-package enum StandardError {
-    package static func print(_ text: String) {
-        Console.error(text)
-    }
-}

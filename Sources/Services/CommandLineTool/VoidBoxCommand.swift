@@ -28,4 +28,23 @@ package struct VoidBoxCommand: AsyncParsableCommand {
     )
 
     package init() {}
+
+    /// Runs the command that the arguments name and ends the process with its status.
+    ///
+    /// ArgumentParser exits with 64 on wrong usage; the documented status for it is 2.
+    package static func runToExit() async -> Never {
+        do {
+            var command = try parseAsRoot()
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+            exit(withError: nil)
+        } catch {
+            guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
+            Console.error(fullMessage(for: error))
+            exit(withError: ExitStatus.usage)
+        }
+    }
 }
