@@ -65,7 +65,11 @@ extension SpecRunner {
             case .file(let path):
                 let resolved = Spec.resolve(path, relativeTo: file)
                 guard let data = FileManager.default.contents(atPath: resolved) else {
-                    throw RunFailure(.usage, "skill file:\(path): \(resolved) cannot be read", hint: "it must be a Markdown file")
+                    throw RunFailure(
+                        .usage,
+                        "skill file:\(path): \(resolved) cannot be read",
+                        hint: "it must be a Markdown file"
+                    )
                 }
                 let name = URL(filePath: resolved).deletingPathExtension().lastPathComponent
                 return ProvisionedSkill(name: name.lowercased(), content: String(decoding: data, as: UTF8.self))

@@ -28,7 +28,8 @@ extension SpecRunner {
                 await observe(.stepFinished(box: spec.name, stage))
             }
             report.stages = report.stageResults.count
-            report.output = WorkflowOrder.outputStep(of: workflow)
+            report.output =
+                WorkflowOrder.outputStep(of: workflow)
                 .flatMap { outputs[$0] }
                 .map { String(decoding: $0, as: UTF8.self) } ?? ""
             report.totalCostUSD = 0

@@ -3,6 +3,12 @@ package struct ByteReaderOverrun: Error, Hashable, Sendable {
     package let offset: Int
     package let wanted: Int
     package let available: Int
+
+    package init(offset: Int, wanted: Int, available: Int) {
+        self.offset = offset
+        self.wanted = wanted
+        self.available = available
+    }
 }
 
 /// Reads integers and slices from bytes, front to back, never beyond the end.

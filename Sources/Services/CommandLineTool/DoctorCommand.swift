@@ -3,8 +3,8 @@ internal import Foundation
 internal import LinuxSystem
 internal import Primitives
 internal import Runs
-internal import Sandboxing
 internal import SandboxQEMU
+internal import Sandboxing
 
 struct DoctorCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

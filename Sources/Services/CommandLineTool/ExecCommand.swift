@@ -34,7 +34,9 @@ struct ExecCommand: AsyncParsableCommand {
             let session = try await box.exec(request)
             return try await Streams.connect(session, passesInput: request.keepsInputOpen)
         }
-        if exit.timedOut { Console.error("voidbox: the program did not finish within \(timeout ?? 0) s and was killed") }
+        if exit.timedOut {
+            Console.error("voidbox: the program did not finish within \(timeout ?? 0) s and was killed")
+        }
         if exit.outOfMemory { Console.error("voidbox: the program ran out of memory; raise --memory-mb") }
         throw ExitCode(exit.status.shellCode)
     }

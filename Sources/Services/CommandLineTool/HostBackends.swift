@@ -1,6 +1,6 @@
-internal import Sandboxing
 internal import SandboxMock
 internal import SandboxQEMU
+internal import Sandboxing
 
 /// The backends that this program is linked with.
 enum HostBackends {
@@ -9,7 +9,12 @@ enum HostBackends {
         case .qemu: return try QEMUBackend(environment: environment)
         case .mock: return MockBackend()
         case .kvm:
-            throw SandboxError(.unsupported, resource: "backend kvm", "VoidBox's own monitor is not built yet", hint: "use qemu")
+            throw SandboxError(
+                .unsupported,
+                resource: "backend kvm",
+                "VoidBox's own monitor is not built yet",
+                hint: "use qemu"
+            )
         }
     }
 }

@@ -23,7 +23,8 @@ struct ValidateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "validate",
         abstract: "Check a specification.",
-        discussion: "Every problem is a line: file, line, column, what is wrong, and what was probably meant. Exits 2 if there is one.",
+        discussion:
+            "Every problem is a line: file, line, column, what is wrong, and what was probably meant. Exits 2 if there is one.",
     )
 
     @OptionGroup var options: SpecOptions
@@ -52,7 +53,12 @@ struct ValidateCommand: ParsableCommand {
         switch options.global.output {
         case .json:
             try Console.json(
-                Verdict(file: options.file, kind: spec.kind.rawValue, apiVersion: spec.apiVersion, notBuiltYet: notBuilt)
+                Verdict(
+                    file: options.file,
+                    kind: spec.kind.rawValue,
+                    apiVersion: spec.apiVersion,
+                    notBuiltYet: notBuilt
+                )
             )
         case .human:
             Console.out("\(options.file): valid, kind \(spec.kind.rawValue)")
@@ -75,7 +81,10 @@ struct InspectCommand: ParsableCommand {
 }
 
 struct SkillsCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "skills", abstract: "List the skills of a specification.")
+    static let configuration = CommandConfiguration(
+        commandName: "skills",
+        abstract: "List the skills of a specification."
+    )
 
     @OptionGroup var options: SpecOptions
 

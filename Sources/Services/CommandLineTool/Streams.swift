@@ -77,7 +77,8 @@ enum Streams {
                 let task = Task {
                     do {
                         for await _ in requested {
-                            guard let bytes = try await thread.run({ _ in try StandardStream.read(from: descriptor) }) else {
+                            guard let bytes = try await thread.run({ _ in try StandardStream.read(from: descriptor) })
+                            else {
                                 return continuation.finish()
                             }
                             continuation.yield(bytes)

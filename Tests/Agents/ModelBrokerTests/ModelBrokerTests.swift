@@ -60,10 +60,12 @@ internal import Testing
         }
     }
 
-    @Test(arguments: [
-        [:], ["authorization": "Bearer wrong"], ["x-api-key": ""], ["authorization": "Basic TOKEN"],
-        ["x-api-key": "TOKENx"], ["authorization": "Bearer TOKE"],
-    ] as [[String: String]])
+    @Test(
+        arguments: [
+            [:], ["authorization": "Bearer wrong"], ["x-api-key": ""], ["authorization": "Basic TOKEN"],
+            ["x-api-key": "TOKENx"], ["authorization": "Bearer TOKE"],
+        ] as [[String: String]]
+    )
     func `a request without the right token never reaches the endpoint`(_ fields: [String: String]) async throws {
         let endpoint = EndpointStandIn()
         try await endpoint.run(answer: { _ in .json(200, "{}") }) { url in

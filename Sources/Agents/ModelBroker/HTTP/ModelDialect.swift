@@ -18,7 +18,8 @@ enum ModelDialect: Hashable {
             case .openAI:
                 .object([
                     "error": .object([
-                        "message": .string(message), "type": .string(type), "param": .null, "code": .integer(Int64(status)),
+                        "message": .string(message), "type": .string(type), "param": .null,
+                        "code": .integer(Int64(status)),
                     ])
                 ])
             }
