@@ -132,7 +132,8 @@ let suites: [Suite] = [
         name: "SandboxContractTests",
         path: "Sandbox/SandboxContractTests",
         uses: ["LinuxSystem", "Primitives", "SandboxMock", "SandboxQEMU", "Sandboxing"],
-    )
+    ),
+    Suite(name: "CommandLineTests", path: "Integration/CommandLineTests", uses: ["LinuxSystem", "voidbox"]),
 ]
 
 // MARK: Rules that the manifest checks

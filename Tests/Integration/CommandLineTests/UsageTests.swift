@@ -1,0 +1,155 @@
+import Foundation
+import Testing
+
+/// What is wrong before anything runs: one clear line, and a status that scripts can use.
+@Suite("voidbox usage", .timeLimit(.minutes(2))) struct UsageTests {
+    @Test func `a typo in a specification exits 2 with line, column and the intended key`() async throws {
+        let directory = try SpecDirectory()
+        let file = try directory.write(
+            "typo.yaml",
+            """
+            kind: agent
+            name: typo
+            agent:
+              promt: hello
+            """,
+        )
+        let result = try await VoidBoxProcess.run("run", "--file", file)
+        #expect(result.status == 2)
+        #expect(result.errors.contains("typo.yaml:4:3: unknown key \"promt\" in agent; did you mean \"prompt\"?"))
+    }
+
+    @Test func `a host without QEMU exits 3 and names the package`() async throws {
+        let result = try await VoidBoxProcess.run(
+            "run",
+            "--file",
+            Repository.example("sandbox.yaml"),
+            environment: ["PATH": "/nonexistent"],
+        )
+        #expect(result.status == 3)
+        #expect(result.errors.contains("qemu-system-x86") || result.errors.contains("make guest"), "\(result.errors)")
+        let doctor = try await VoidBoxProcess.run("doctor", environment: ["PATH": "/nonexistent"])
+        #expect(doctor.status == 3)
+        #expect(doctor.output.contains("apt-get install qemu-system-x86"))
+    }
+
+    @Test func `a missing kernel exits 3 and says how to get one`() async throws {
+        let result = try await VoidBoxProcess.run(
+            "run",
+            "--file",
+            Repository.example("sandbox.yaml"),
+            environment: ["VOIDBOX_KERNEL": "/nonexistent/vmlinux"],
+        )
+        #expect(result.status == 3)
+        #expect(result.errors.contains("/nonexistent/vmlinux: the guest kernel is missing or not readable"))
+        #expect(result.errors.contains("make guest"))
+    }
+
+    @Test(arguments: [
+        (name: "empty", text: "", says: "the file is empty"),
+        ("wrong kind", "kind: agnet\nname: x\nagent: {prompt: x}\n", "did you mean \"agent\"?"),
+        ("two documents", "kind: sandbox\nname: a\n---\nkind: sandbox\n", "invalid YAML"),
+        ("a list", "- kind: agent\n", "a specification must be a map"),
+        (
+            "unknown provider", "kind: agent\nname: x\nllm: {provider: cluade}\nagent: {prompt: x}\n",
+            "did you mean \"claude\"?"
+        ),
+        (
+            "not built yet", "kind: sandbox\nname: x\nsandbox: {image: 'alpine:3'}\n",
+            "sandbox.image (an OCI image as the root) is not built yet"
+        ),
+    ])
+    func `a specification that cannot run exits 2 and says why`(
+        _ fault: (name: String, text: String, says: String)
+    ) async throws {
+        let directory = try SpecDirectory()
+        let result = try await VoidBoxProcess.run("run", "--file", try directory.write("spec.yaml", fault.text))
+        #expect(result.status == 2)
+        #expect(result.errors.contains(fault.says), "\(result.errors)")
+    }
+
+    @Test func `a file of 50 MB is refused by its size`() async throws {
+        let directory = try SpecDirectory()
+        let file = try directory.write("large.yaml", String(repeating: "# padding\n", count: 5_000_000))
+        let result = try await VoidBoxProcess.run("validate", "--file", file)
+        #expect(result.status == 2)
+        #expect(result.errors.contains("the limit is 2 MiB"))
+    }
+
+    @Test func `aliases that multiply are refused at once`() async throws {
+        var bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
+        for level in 1...12 {
+            bomb += "a\(level): &a\(level) [\(Array(repeating: "*a\(level - 1)", count: 9).joined(separator: ", "))]\n"
+        }
+        let directory = try SpecDirectory()
+        let start = ContinuousClock.now
+        let result = try await VoidBoxProcess.run("validate", "--file", try directory.write("bomb.yaml", bomb))
+        #expect(ContinuousClock.now - start < .seconds(5))
+        #expect(result.status == 2)
+        #expect(result.errors.contains("aliases"))
+    }
+
+    @Test func `wrong usage exits 2`() async throws {
+        #expect(try await VoidBoxProcess.run("run").status == 2)
+        #expect(try await VoidBoxProcess.run("fly").status == 2)
+        #expect(try await VoidBoxProcess.run("run", "--file", "/nonexistent.yaml").status == 2)
+        #expect(try await VoidBoxProcess.run("--help").status == 0)
+    }
+
+    @Test func `commands that run nothing print for programs`() async throws {
+        let quickstart = Repository.example("quickstart.yaml")
+        let valid = try await VoidBoxProcess.run("validate", "--file", quickstart, "--output", "json").json
+        #expect(valid["valid"] as? Bool == true)
+        #expect(valid["kind"] as? String == "agent")
+        let inspected = try await VoidBoxProcess.run("inspect", "--file", quickstart).json
+        #expect((inspected["sandbox"] as? [String: Any])?["memory_mb"] as? Int == 2048)
+        let skills = try await VoidBoxProcess.run("skills", "--file", quickstart)
+        #expect(skills.output.contains("agent   claude-code"))
+        #expect(try await VoidBoxProcess.run("version", "--output", "json").json["name"] as? String == "voidbox")
+    }
+
+    @Test func `mock runs say that they are not isolated`() async throws {
+        let result = try await VoidBoxProcess.run("exec", "--mode", "mock", "echo", "hello")
+        #expect(result.status == 0)
+        #expect(result.output == "hello\n")
+        let workflow = try await VoidBoxProcess.run(
+            "run",
+            "--file",
+            Repository.example("workflow.yaml"),
+            "--mode",
+            "mock",
+            "--output",
+            "json"
+        )
+        #expect(try workflow.json["isolated"] as? Bool == false)
+        #expect(try workflow.json["backend"] as? String == "mock")
+    }
+}
+
+@Suite("voidbox exec", .needsBox, .timeLimit(.minutes(5))) struct ExecTests {
+    @Test func `output, input and status are the program's`() async throws {
+        let result = try await VoidBoxProcess.run(
+            "exec",
+            "--interactive",
+            "sh",
+            "-c",
+            "cat; echo problem >&2; exit 5",
+            input: "through the box"
+        )
+        #expect(result.status == 5)
+        #expect(result.output == "through the box")
+        #expect(result.errors.contains("problem"))
+    }
+
+    @Test func `a program that dies of a signal gives 128 and the signal`() async throws {
+        #expect(try await VoidBoxProcess.run("exec", "sh", "-c", "kill -15 $$").status == 128 + 15)
+    }
+
+    @Test func `a corrupt initramfs is one clear error`() async throws {
+        let directory = try SpecDirectory()
+        let file = try directory.write("broken.cpio", String(repeating: "broken", count: 1000))
+        let result = try await VoidBoxProcess.run("exec", "true", environment: ["VOIDBOX_INITRAMFS": file])
+        #expect(result.status == 1)
+        #expect(result.errors.contains("the guest's console ends"), "\(result.errors)")
+    }
+}
