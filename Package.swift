@@ -249,8 +249,18 @@ let suiteTargets = suites.map { suite in
     )
 }
 
+/// Figures against a peer; not part of the product.
+let benchmarks: [Target] = [
+    .executableTarget(
+        name: "voidbox-bench",
+        dependencies: ["LinuxSystem", "Primitives", "SandboxQEMU", "Sandboxing"],
+        path: "Benchmarks/voidbox-bench",
+        swiftSettings: swiftSettings,
+    )
+]
+
 let package = Package(
     name: "voidbox",
     dependencies: packages,
-    targets: targets + suiteTargets,
+    targets: targets + suiteTargets + benchmarks,
 )

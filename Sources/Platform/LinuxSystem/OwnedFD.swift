@@ -191,3 +191,14 @@ package enum StandardStream {
         return count == 0 ? nil : Array(buffer.prefix(count))
     }
 }
+
+/// Sockets with a name.
+extension OwnedFD {
+    /// Connects to a Unix stream socket; nil where nobody listens (yet).
+    package static func connected(toUnixSocket path: String) throws(SyscallError) -> OwnedFD? {
+        // SAFETY: the string is read before the call returns.
+        let descriptor = unsafe clinux_connect_unix(path)
+        if [-ENOENT, -ECONNREFUSED].contains(descriptor) { return nil }
+        return OwnedFD(adopting: try checked("connect", on: path, descriptor))
+    }
+}

@@ -42,6 +42,9 @@ int clinux_pipe(int descriptors[2]);
 void clinux_name_thread(const char *name);
 const char *clinux_error_text(int error);
 
+/// A stream socket connected to a Unix socket's path.
+int clinux_connect_unix(const char *path);
+
 /// Stores how the process behind a pidfd ended (a CLD_ code and its status), or 0 while it runs.
 int clinux_reap(int pidfd, int *code, int *status);
 
