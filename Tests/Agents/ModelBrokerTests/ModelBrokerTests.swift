@@ -167,7 +167,9 @@ internal import Testing
         let error = #"{"type":"error","error":{"type":"authentication_error","message":"bad key sk-real-key"}}"#
         try await EndpointStandIn().run(answer: { _ in .json(401, error) }) { url in
             try await Guest.run(try .custom(url)) { guest in
-                #expect(try await guest.post("/v1/messages", Self.question).status == 401)
+                let answer = try await guest.post("/v1/messages", Self.question)
+                #expect(answer.status == 401)
+                #expect(answer.body == error)
                 let usage = await guest.broker.usage
                 #expect(usage.lastFailure?.reason == .status(401, message: "bad key redacted"))
                 #expect(usage.cost == 0)
@@ -182,7 +184,8 @@ internal import Testing
         try await endpoint.run(answer: { _ in .json(200, "{}") }) { [limits] url in
             try await Guest.run(try .custom(url), limits: limits) { guest in
                 let big = String(repeating: "x", count: 1 << 20)
-                #expect(try await guest.post("/v1/messages", big).status == 413)
+                let refused = try await guest.post("/v1/messages", big)
+                #expect(refused.status == 413)
                 var chunked = guest.request(.POST, "/v1/messages")
                 let chunks = AsyncStream { continuation in
                     for _ in 0..<64 { continuation.yield(ByteBuffer(repeating: 1, count: 16 << 10)) }
@@ -240,7 +243,8 @@ internal import Testing
         let error = #"event: error\#ndata: {"type":"error","error":{"type":"overloaded_error","message":"busy"}}"#
         try await EndpointStandIn().run(answer: { _ in .events([error]) }) { url in
             try await Guest.run(try .custom(url)) { guest in
-                #expect(try await guest.post("/v1/messages", Self.question).body == error + "\n\n")
+                let answer = try await guest.post("/v1/messages", Self.question)
+                #expect(answer.body == error + "\n\n")
                 #expect(await guest.broker.usage.lastFailure?.reason == .streamError(message: "busy"))
             }
         }
@@ -333,10 +337,10 @@ internal import Testing
             return .json(200, "{}")
         }) { url in
             try await Guest.run(try .custom(url)) { guest in
-                async let answer = guest.post("/v1/messages", Self.question)
+                let answer = Task { try await guest.post("/v1/messages", Self.question) }
                 for await _ in asked { break }
                 await guest.broker.close()
-                await #expect(throws: (any Error).self) { try await answer }
+                await #expect(throws: (any Error).self) { try await answer.value }
                 await #expect(throws: ModelBrokerClosed.self) { try await guest.broker.attach(to: LoopbackSandbox()) }
             }
         }

@@ -3,7 +3,6 @@ internal import Hummingbird
 internal import Logging
 internal import NIOCore
 internal import Synchronization
-internal import Testing
 
 /// A model's endpoint on the host's loopback that answers as the test says and remembers what it was asked.
 final class EndpointStandIn: Sendable {
@@ -13,6 +12,8 @@ final class EndpointStandIn: Sendable {
         var headers: HTTPFields
         var body: [UInt8]
     }
+
+    struct NotRunning: Error {}
 
     typealias Answer = @Sendable (Seen) async throws -> Response
 
@@ -27,7 +28,7 @@ final class EndpointStandIn: Sendable {
     ) async throws -> Result {
         let port = AsyncStream.makeStream(of: Int.self)
         let application = Application(
-            responder: CallbackResponder { [self] request, _ in
+            responder: CallbackResponder { [self] (request: Request, _: BasicRequestContext) in
                 var request = request
                 let body = try await request.collectBody(upTo: 64 << 20)
                 let seen = Seen(
@@ -46,7 +47,7 @@ final class EndpointStandIn: Sendable {
         return try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await application.run() }
             var ports = port.stream.makeAsyncIterator()
-            let bound = try #require(await ports.next())
+            guard let bound = await ports.next() else { throw NotRunning() }
             let result = try await body("http://127.0.0.1:\(bound)")
             group.cancelAll()
             return result
