@@ -68,12 +68,27 @@ let table: [Module] = [
         layer: .sandbox,
         uses: ["GuestAPI", "LinuxSystem", "Primitives", "TTRPC"],
         products: [.protobuf],
+        tested: true,
+        testUses: ["GuestAPI"],
+        testProducts: [.protobuf],
     ),
     Module(name: "SandboxMock", layer: .sandbox, uses: ["Primitives", "Sandboxing"]),
-    Module(name: "SandboxQEMU", layer: .sandbox, uses: ["LinuxSystem", "Primitives", "Sandboxing"]),
+    Module(
+        name: "SandboxQEMU",
+        layer: .sandbox,
+        uses: ["LinuxSystem", "Primitives", "Sandboxing"],
+        tested: true,
+        testUses: ["Primitives", "Sandboxing"],
+    ),
 
     // Agents: models, and the programs that talk to them.
-    Module(name: "AgentRuntimes", layer: .agents, uses: ["Primitives", "Sandboxing"], tested: true),
+    Module(
+        name: "AgentRuntimes",
+        layer: .agents,
+        uses: ["Primitives", "Sandboxing"],
+        tested: true,
+        testUses: ["Primitives", "Sandboxing"],
+    ),
     Module(name: "ClaudioCore", layer: .agents, uses: ["Primitives"], tested: true),
     Module(
         name: "ModelBroker",
@@ -83,7 +98,7 @@ let table: [Module] = [
             .asyncAlgorithms, .asyncHTTPClient, .httpTypes, .hummingbirdCore, .log, .nioCore, .nioHTTP1, .nioPosix,
             .yams,
         ],
-        tested: false,
+        tested: true,
         testUses: ["LinuxSystem", "ModelProviders", "Primitives", "Sandboxing"],
         testProducts: [
             .asyncAlgorithms, .asyncHTTPClient, .httpTypes, .hummingbird, .log, .nioCore, .nioHTTP1, .nioPosix,
@@ -103,6 +118,8 @@ let table: [Module] = [
         layer: .orchestration,
         uses: ["AgentRuntimes", "LinuxSystem", "ModelBroker", "ModelProviders", "Primitives", "Sandboxing", "Spec"],
         products: [.log],
+        tested: true,
+        testUses: ["Sandboxing", "Spec"],
     ),
     Module(name: "Spec", layer: .orchestration, products: [.yams], tested: true),
 
@@ -114,6 +131,8 @@ let table: [Module] = [
             "AgentRuntimes", "LinuxSystem", "Primitives", "Runs", "SandboxMock", "SandboxQEMU", "Sandboxing", "Spec",
         ],
         products: [.argumentParser, .log, .unixSignals],
+        tested: true,
+        testUses: ["Primitives", "Sandboxing"],
     ),
 
     // Executables.

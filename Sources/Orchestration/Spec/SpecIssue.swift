@@ -53,6 +53,7 @@ enum Suggestion {
     /// The word that differs least, if it differs little enough to be a slip.
     static func nearest(to word: String, among candidates: some Sequence<String>) -> String? {
         let limit = max(1, word.count / 3)
+        if word.count >= 3, let longer = candidates.first(where: { $0.hasPrefix(word) }) { return longer }
         return
             candidates
             .map { (word: $0, distance: distance(Array(word.lowercased()), Array($0.lowercased()))) }

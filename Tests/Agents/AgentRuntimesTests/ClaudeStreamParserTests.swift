@@ -1,1 +1,125 @@
+import Primitives
+import Sandboxing
 import Testing
+
+@testable import AgentRuntimes
+
+@Suite("Claude stream parser") struct ClaudeStreamParserTests {
+    private static let transcript = """
+        {"type":"system","subtype":"init","session_id":"s-1","model":"claude-x"}
+        {"type":"assistant","message":{"id":"m1","model":"claude-x","usage":{"input_tokens":10,"output_tokens":1},"content":[{"type":"text","text":"Grüße 🦊"}]}}
+        {"type":"assistant","message":{"id":"m1","model":"claude-x","usage":{"input_tokens":10,"output_tokens":4},"content":[{"type":"tool_use","id":"t1","name":"Bash","input":{"command":"ls\\n-l"}}]}}
+        {"type":"user","message":{"content":[{"type":"tool_result","tool_use_id":"t1","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}]}}
+        {"type":"rate_limit_event","anything":1}
+        {"type":"result","subtype":"success","is_error":false,"result":"done","session_id":"s-1","total_cost_usd":0.5,"num_turns":2,"usage":{"input_tokens":11,"output_tokens":5,"cache_read_input_tokens":3}}
+
+        """
+
+    private func parse(_ text: String, pieces: [Int]? = nil) throws -> (events: [AgentEvent], result: AgentResult) {
+        var parser = ClaudeStreamParser()
+        var rest = Array(text.utf8)[...]
+        var events: [AgentEvent] = []
+        var sizes = (pieces ?? []).makeIterator()
+        while !rest.isEmpty {
+            let piece = rest.prefix(max(sizes.next() ?? rest.count, 1))
+            events += try parser.feed(Array(piece))
+            rest = rest.dropFirst(piece.count)
+        }
+        events += parser.finish()
+        return (events, parser.result)
+    }
+
+    @Test func `a transcript gives its events and result`() throws {
+        let (events, result) = try parse(Self.transcript)
+        #expect(
+            events == [
+                .started(session: "s-1", model: "claude-x"), .text("Grüße 🦊"),
+                .toolStarted(id: "t1", name: "Bash", summary: "ls -l"),
+                .toolFinished(id: "t1", name: "Bash", isError: false, output: "a\nb"),
+            ]
+        )
+        #expect(result.text == "done")
+        #expect(result.costUSD == 0.5)
+        #expect(result.turns == 2)
+        #expect(result.usage.inputTokens == 11 && result.usage.outputTokens == 5 && result.usage.cacheReadTokens == 3)
+        #expect(result.failure == nil)
+        #expect(result.toolCalls.map(\.name) == ["Bash"])
+    }
+
+    @Test func `pieces of any size give the same, characters across pieces included`() throws {
+        let whole = try parse(Self.transcript).events
+        var generator = SystemRandomNumberGenerator()
+        for _ in 0..<200 {
+            let sizes = (0..<2000).map { _ in Int.random(in: 1...40, using: &generator) }
+            #expect(try parse(Self.transcript, pieces: sizes).events == whole)
+        }
+    }
+
+    @Test func `a message on several lines is counted once where there is no result`() throws {
+        let cut = Self.transcript.split(separator: "\n").dropLast().joined(separator: "\n")
+        let result = try parse(cut).result
+        #expect(result.usage.inputTokens == 10 && result.usage.outputTokens == 4)
+    }
+
+    @Test func `a line that is not JSON is told and skipped`() throws {
+        let (events, result) = try parse("panic: oh no\n" + Self.transcript)
+        #expect(events.first == .warning("a line of the agent's output is not JSON: panic: oh no"))
+        #expect(result.text == "done")
+    }
+
+    @Test func `an error result is a failure with what was said`() throws {
+        let line = #"{"type":"result","subtype":"success","is_error":true,"result":"API Error: 401 Invalid API key"}"#
+        let failure = try parse(line).result.failure
+        #expect(failure?.message == "API Error: 401 Invalid API key")
+        #expect(failure?.hint?.contains("ANTHROPIC_API_KEY") == true)
+    }
+
+    @Test func `a line beyond the limit is an error, not memory`() throws {
+        var splitter = LineSplitter(limit: 100)
+        _ = try splitter.feed([UInt8](repeating: 65, count: 100))
+        #expect(throws: LineSplitter.TooLong(limit: 100)) { _ = try splitter.feed([65]) }
+    }
+
+    @Test func `ten thousand lines and 20 MB pass with every event`() throws {
+        var parser = ClaudeStreamParser()
+        let text = String(repeating: "x", count: 2000)
+        let line = Array(
+            #"{"type":"assistant","message":{"content":[{"type":"text","text":"\#(text)"}]}}"#.utf8
+        ) + [0x0A]
+        var count = 0
+        for _ in 0..<10_000 { count += try parser.feed(line).count }
+        #expect(count == 10_000)
+    }
+
+    @Test func `endings that the agent did not explain are explained`() {
+        let task = AgentTask(program: "claude-code", prompt: "p")
+        func failure(_ exit: ExecExit, complete: Bool = false, stderr: String = "") -> String? {
+            ClaudeCodeRuntime.failure(exit, isComplete: complete, stderr: stderr, task)?.message
+        }
+        #expect(failure(ExecExit(status: .code(0)), complete: true) == nil)
+        #expect(failure(ExecExit(status: .signal(11)), stderr: "oops\n") == "the agent crashed with signal 11: oops")
+        #expect(failure(ExecExit(status: .code(0))) == "the agent ended without a result event (exit status 0)")
+        #expect(failure(ExecExit(status: .signal(9), timedOut: true)) == "the agent did not finish within 1200 s")
+        #expect(failure(ExecExit(status: .signal(9), outOfMemory: true)) == "the agent ran out of memory")
+    }
+
+    @Test func `the prompt names the output file and quotes the input`() {
+        var task = AgentTask(program: "p", prompt: "Do it.")
+        task.input = String(repeating: "é", count: 5000)
+        let prompt = ClaudeCodeRuntime.prompt(of: task)
+        #expect(prompt.hasPrefix("Do it.\n\nWrite your final result to the file /workspace/output.json."))
+        #expect(prompt.filter { $0 == "é" }.count == 4000)
+    }
+
+    @Test func `a skill without front matter gets one`() {
+        let skill = ProvisionedSkill(name: "style", content: "# Style\nBe \"brief\".")
+        #expect(skill.content.hasPrefix("---\nname: style\ndescription: \"Be \\\"brief\\\".\"\n---\n"))
+        #expect(ProvisionedSkill(name: "a", content: "---\nname: a\n---\n").content == "---\nname: a\n---\n")
+    }
+
+    @Test func `a tool's summary is one short line`() {
+        let long = String(repeating: "a", count: 200)
+        #expect(ToolSummary.text(name: "Bash", input: .object(["command": .string(long)])).count == 80)
+        #expect(ToolSummary.text(name: "Unknown", input: .null) == "")
+    }
+}
