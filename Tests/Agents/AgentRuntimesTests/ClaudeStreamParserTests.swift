@@ -83,9 +83,10 @@ import Testing
     @Test func `ten thousand lines and 20 MB pass with every event`() throws {
         var parser = ClaudeStreamParser()
         let text = String(repeating: "x", count: 2000)
-        let line = Array(
-            #"{"type":"assistant","message":{"content":[{"type":"text","text":"\#(text)"}]}}"#.utf8
-        ) + [0x0A]
+        let line =
+            Array(
+                #"{"type":"assistant","message":{"content":[{"type":"text","text":"\#(text)"}]}}"#.utf8
+            ) + [0x0A]
         var count = 0
         for _ in 0..<10_000 { count += try parser.feed(line).count }
         #expect(count == 10_000)

@@ -1,8 +1,9 @@
 internal import HTTPTypes
-@testable internal import ModelBroker
 internal import ModelProviders
 internal import Primitives
 internal import Testing
+
+@testable internal import ModelBroker
 
 @Suite("Model route") struct ModelRouteTests {
     @Test(arguments: [
@@ -23,9 +24,12 @@ internal import Testing
 
     @Test(arguments: [
         "", "v1/messages", "//v1/messages", "/v1//messages", "/v1/messages/", "/v1/messages/batches", "/V1/messages",
-        "/v1/%6dessages", "/v1/messages%2f..", "/v1/../v1/messages", "/v1/messages/../files", "/v1/files", "/v1/models/",
-        "/v1/models/..", "/v1/models/a/b", "/v1/models/a%2fb", "/v1/messages#x", "/v1/messages;x", "http://h/v1/messages",
-        "/api/oauth/claude_cli/create_api_key", "*", "/v1/models/" + String(repeating: "a", count: 129), "/v1/messages\0",
+        "/v1/%6dessages", "/v1/messages%2f..", "/v1/../v1/messages", "/v1/messages/../files", "/v1/files",
+        "/v1/models/",
+        "/v1/models/..", "/v1/models/a/b", "/v1/models/a%2fb", "/v1/messages#x", "/v1/messages;x",
+        "http://h/v1/messages",
+        "/api/oauth/claude_cli/create_api_key", "*", "/v1/models/" + String(repeating: "a", count: 129),
+        "/v1/messages\0",
     ])
     func `anything else is unknown`(_ target: String) {
         for method in [HTTPRequest.Method.get, .post] {
@@ -82,7 +86,8 @@ internal import Testing
 
     @Test func `a response keeps its length and loses what is not the guest's`() throws {
         let endpoint = try fields([
-            ("Content-Length", "3"), ("Content-Type", "text/plain"), ("Set-Cookie", "s"), ("Transfer-Encoding", "chunked"),
+            ("Content-Length", "3"), ("Content-Type", "text/plain"), ("Set-Cookie", "s"),
+            ("Transfer-Encoding", "chunked"),
             ("request-id", "r"), ("Alt-Svc", "h3"),
         ])
         #expect(names(HeaderRules.response(endpoint)) == ["content-length", "content-type", "request-id"])

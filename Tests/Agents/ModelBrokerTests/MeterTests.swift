@@ -1,6 +1,7 @@
-@testable internal import ModelBroker
 internal import ModelProviders
 internal import Testing
+
+@testable internal import ModelBroker
 
 @Suite("SSE parser") struct SSEParserTests {
     private func events(_ text: String, pieces size: Int) -> [SSEParser.Event] {
@@ -16,7 +17,8 @@ internal import Testing
 
     @Test(arguments: [1, 2, 3, 7, 1000])
     func `events come out the same however the bytes are cut`(_ size: Int) {
-        let text = "\u{FEFF}: comment\nevent: a\ndata: 1\ndata:2\n\ndata\r\n\r\nevent: empty\n\nid: 7\rdata: ü\r\rdata: lost"
+        let text =
+            "\u{FEFF}: comment\nevent: a\ndata: 1\ndata:2\n\ndata\r\n\r\nevent: empty\n\nid: 7\rdata: ü\r\rdata: lost"
         let expected = [
             SSEParser.Event(name: "a", data: Array("1\n2".utf8)),
             SSEParser.Event(name: "", data: []),

@@ -1,7 +1,8 @@
 internal import Foundation
-@testable internal import ModelBroker
 internal import Primitives
 internal import Testing
+
+@testable internal import ModelBroker
 
 @Suite("Model script") struct ModelScriptTests {
     @Test func `every kind of turn is read`() throws {
@@ -48,37 +49,39 @@ internal import Testing
         #expect(script.turns[4].action == .answer(ModelScript.Answer(cutAfterBytes: 200)))
     }
 
-    @Test(arguments: [
-        ("", nil, "empty"),
-        ("# nothing\n", nil, "empty"),
-        ("turns: []", 1, "at least one"),
-        ("text: hi", 1, "text: is not known; known here are turns"),
-        ("- text: hi", 1, "must be a mapping"),
-        ("turns:\n  - txt: hi", 2, "turns[0].txt: is not known"),
-        ("turns:\n  - text: 3", 2, "turns[0].text: must be text"),
-        ("turns:\n  - text: true", 2, "must be text"),
-        ("turns:\n  - {}", 2, "a turn needs"),
-        ("turns:\n  - delay_ms: 3", 2, "a turn needs"),
-        ("turns:\n  - text: a\n    delay_ms: -1", 3, "integer from 0"),
-        ("turns:\n  - text: a\n    delay_ms: 1.5", 3, "integer from 0"),
-        ("turns:\n  - text: a\n    delay_ms: 99999999999999999999", 3, "integer from 0"),
-        ("turns:\n  - error: {message: x}", 2, "status is missing"),
-        ("turns:\n  - error: {status: 200}", 2, "from 400 to 599"),
-        ("turns:\n  - error: {status: 500}\n    text: x", 3, "cannot stand beside error"),
-        ("turns:\n  - tool_use: {input: {}}", 2, "name is missing"),
-        ("turns:\n  - tool_use: {name: \"\"}", 2, "must not be empty"),
-        ("turns:\n  - tool_use: []", 2, "at least one use"),
-        ("turns:\n  - tool_use: {name: A, input: [1]}", 2, "must be a mapping"),
-        ("turns:\n  - text: a\n    text: b", 2, "twice"),
-        ("turns:\n  - text: a\n   text: b", 3, ""),
-        ("turns: [", 2, ""),
-        ("turns: \"open", 1, ""),
-        ("turns: *nothing", 1, ""),
-        ("turns:\n  - &a {text: x}\n  - *a", 2, "anchors"),
-        ("turns:\n  - ? [x]\n    : y", 2, "a key must be a word"),
-        ("turns: [{text: a}]\n---\nturns: []", 2, "another document"),
-        ("\u{0}", nil, ""),
-    ] as [(String, Int?, String)])
+    @Test(
+        arguments: [
+            ("", nil, "empty"),
+            ("# nothing\n", nil, "empty"),
+            ("turns: []", 1, "at least one"),
+            ("text: hi", 1, "text: is not known; known here are turns"),
+            ("- text: hi", 1, "must be a mapping"),
+            ("turns:\n  - txt: hi", 2, "turns[0].txt: is not known"),
+            ("turns:\n  - text: 3", 2, "turns[0].text: must be text"),
+            ("turns:\n  - text: true", 2, "must be text"),
+            ("turns:\n  - {}", 2, "a turn needs"),
+            ("turns:\n  - delay_ms: 3", 2, "a turn needs"),
+            ("turns:\n  - text: a\n    delay_ms: -1", 3, "integer from 0"),
+            ("turns:\n  - text: a\n    delay_ms: 1.5", 3, "integer from 0"),
+            ("turns:\n  - text: a\n    delay_ms: 99999999999999999999", 3, "integer from 0"),
+            ("turns:\n  - error: {message: x}", 2, "status is missing"),
+            ("turns:\n  - error: {status: 200}", 2, "from 400 to 599"),
+            ("turns:\n  - error: {status: 500}\n    text: x", 3, "cannot stand beside error"),
+            ("turns:\n  - tool_use: {input: {}}", 2, "name is missing"),
+            ("turns:\n  - tool_use: {name: \"\"}", 2, "must not be empty"),
+            ("turns:\n  - tool_use: []", 2, "at least one use"),
+            ("turns:\n  - tool_use: {name: A, input: [1]}", 2, "must be a mapping"),
+            ("turns:\n  - text: a\n    text: b", 2, "twice"),
+            ("turns:\n  - text: a\n   text: b", 3, "indicator"),
+            ("turns: [", 2, "expected node"),
+            ("turns: \"open", 1, "end of stream"),
+            ("turns: *nothing", 1, "undefined alias"),
+            ("turns:\n  - &a {text: x}\n  - *a", 2, "anchors"),
+            ("turns:\n  - ? [x]\n    : y", 2, "a key must be a word"),
+            ("turns: [{text: a}]\n---\nturns: []", 2, "another document"),
+            ("\u{1}", nil, "no YAML document"),
+        ] as [(String, Int?, String)]
+    )
     func `a script that is wrong is refused with its place`(_ text: String, _ line: Int?, _ message: String) throws {
         let error = try #require(throws: ModelScriptError.self) { try ModelScript(text) }
         if let line { #expect(error.line == line, "\(error)") }
@@ -162,7 +165,8 @@ internal import Testing
         #expect(none?.contains("there is no tool result") == true)
         let wrong = #"[{"role":"user","content":[{"type":"tool_result","content":[{"type":"text","text":"prose"}]}]}]"#
         #expect(text(await player.next(for: try conversation(wrong)))?.contains("prose") == true)
-        let right = #"[{"role":"user","content":[{"type":"tool_result","content":"a haiku"}]},{"role":"system","content":"x"}]"#
+        let right =
+            #"[{"role":"user","content":[{"type":"tool_result","content":"a haiku"}]},{"role":"system","content":"x"}]"#
         #expect(text(await player.next(for: try conversation(right))) == "go")
     }
 
@@ -177,7 +181,9 @@ internal import Testing
         #expect(conversation.lastToolResult == "t")
     }
 
-    @Test(arguments: ["", "[]", "{}", #"{"model":"m"}"#, #"{"model":"m","messages":[]}"#, #"{"messages":[1]}"#, "{\"a\":"])
+    @Test(arguments: [
+        "", "[]", "{}", #"{"model":"m"}"#, #"{"model":"m","messages":[]}"#, #"{"messages":[1]}"#, "{\"a\":",
+    ])
     func `a malformed request is refused`(_ body: String) {
         #expect(throws: ScriptedConversation.Malformed.self) { try ScriptedConversation(body: Array(body.utf8)) }
     }

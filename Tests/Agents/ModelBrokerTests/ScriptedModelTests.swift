@@ -1,8 +1,9 @@
-@testable internal import ModelBroker
 internal import ModelProviders
 internal import NIOHTTP1
 internal import Primitives
 internal import Testing
+
+@testable internal import ModelBroker
 
 @Suite("Scripted model", .timeLimit(.minutes(1))) struct ScriptedModelTests {
     private static let script = """

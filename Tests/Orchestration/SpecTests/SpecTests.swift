@@ -58,7 +58,9 @@ import Testing
     }
 
     @Test func `all that is wrong is told at once, in the order of the file`() {
-        let found = issues("kind: agent\nname: x\nsandbox: {memory: 1, vcpus: 99}\nagent: {prompt: ' ', timeout_secs: soon}\n")
+        let found = issues(
+            "kind: agent\nname: x\nsandbox: {memory: 1, vcpus: 99}\nagent: {prompt: ' ', timeout_secs: soon}\n"
+        )
         #expect(
             found == [
                 "s.yaml:3:11: unknown key \"memory\" in sandbox; did you mean \"memory_mb\"?",
@@ -87,7 +89,10 @@ import Testing
             "duplicate guest path '/b'"
         ),
         ("kind: sandbox\nname: x\nsandbox: {env: {'A=B': c}}\n", "cannot be the name of a variable"),
-        ("kind: agent\nname: x\nagent: {prompt: p, skills: [claude]}\n", "invalid skill 'claude', expected '<type>:<value>'"),
+        (
+            "kind: agent\nname: x\nagent: {prompt: p, skills: [claude]}\n",
+            "invalid skill 'claude', expected '<type>:<value>'"
+        ),
         ("kind: agent\nname: x\nagent: {prompt: p, skills: ['flie:x']}\n", "unsupported skill type 'flie'"),
         (
             "kind: agent\nname: x\nagent: {prompt: p, mode: service, timeout_secs: 5, output_file: /o}\n",
@@ -159,7 +164,11 @@ import Testing
         let source = URL(filePath: #filePath).deletingLastPathComponent()
             .appending(path: "../../../Sources/Orchestration/Spec/Spec+Reading.swift")
         let code = try String(contentsOf: source, encoding: .utf8)
-        let keys = Set(code.matches(of: #/\.(?:word|string|requiredString|integer|boolean|strings|map|maps|environment)\("([a-z_]+)"/#).map { String($0.1) })
+        let keys = Set(
+            code.matches(
+                of: #/\.(?:word|string|requiredString|integer|boolean|strings|map|maps|environment)\("([a-z_]+)"/#
+            ).map { String($0.1) }
+        )
         #expect(keys.count > 40)
         for key in keys.sorted() { #expect(text.contains("`\(key)`"), "docs/spec.md lacks \(key)") }
     }
@@ -169,7 +178,8 @@ import Testing
         let seeds = [
             "kind: agent\nname: x\nagent: {prompt: p, skills: ['agent:claude-code', {name: a, content: b}]}\n",
             "kind: workflow\nname: x\nworkflow: {steps: [{name: a, run: {program: p}}]}\n",
-            "a: &a [1]\nb: *a\n", "{{{{[[[[", "\u{FEFF}kind: sandbox", "? [a, b]\n: c\n", "- - - - - -", "'", "\"\\x", "!!binary x",
+            "a: &a [1]\nb: *a\n", "{{{{[[[[", "\u{FEFF}kind: sandbox", "? [a, b]\n: c\n", "- - - - - -", "'", "\"\\x",
+            "!!binary x",
         ]
         for round in 0..<3000 {
             var bytes = Array(seeds[round % seeds.count].utf8)
@@ -186,7 +196,9 @@ import Testing
         let changed = try spec.applying(environment: ["VOIDBOX_LLM_PROVIDER": "ollama", "VOIDBOX_LLM_MODEL": "m"])
         #expect(changed.llm == LLMSpec(provider: .ollama, model: "m"))
         #expect(throws: SpecError.self) { try spec.applying(environment: ["VOIDBOX_LLM_PROVIDER": "olama"]) }
-        let (variables, missing) = SandboxSpec(env: ["A": "", "B": "b", "C": ""]).resolvedEnvironment(host: ["A": "host"])
+        let (variables, missing) = SandboxSpec(env: ["A": "", "B": "b", "C": ""]).resolvedEnvironment(host: [
+            "A": "host"
+        ])
         #expect(variables == ["A": "host", "B": "b"])
         #expect(missing == ["C"])
     }

@@ -55,7 +55,9 @@ import Testing
         // The second entry's contents: after both headers, names and padding.
         let marker = Array("voidbox/boot\0".utf8)
         let start = try #require(bytes.firstRange(of: marker)?.upperBound)
-        let size = try #require(Int(String(decoding: bytes[(start - 13 - 56)..<(start - 13 - 48)], as: UTF8.self), radix: 16))
+        let size = try #require(
+            Int(String(decoding: bytes[(start - 13 - 56)..<(start - 13 - 48)], as: UTF8.self), radix: 16)
+        )
         let padded = (start + 3) / 4 * 4
         let message = try Voidbox_Guest_V1_BootParameters(serializedBytes: Array(bytes[padded..<padded + size]))
         #expect(message.hostname == "my-box")

@@ -13,6 +13,13 @@ struct Guest: Sendable {
     let token: String
     let broker: ModelBroker
 
+    /// Shared by all tests, and opens as many connections at a time as they like.
+    static let client: HTTPClient = {
+        var configuration = HTTPClient.Configuration()
+        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 256
+        return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+    }()
+
     struct Answer: Sendable {
         var status: Int
         var headers: HTTPHeaders
@@ -61,7 +68,7 @@ struct Guest: Sendable {
     }
 
     func send(_ request: HTTPClientRequest) async throws -> Answer {
-        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(60))
+        let response = try await Self.client.execute(request, timeout: .seconds(60))
         let body = try await response.body.collect(upTo: 64 << 20)
         return Answer(status: Int(response.status.code), headers: response.headers, body: String(buffer: body))
     }

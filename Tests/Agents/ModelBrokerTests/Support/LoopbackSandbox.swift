@@ -6,7 +6,7 @@ internal import Sandboxing
 internal import Synchronization
 
 /// A box that is none: its loopback is the host's, so that real clients can play the guest.
-final class LoopbackSandbox: SandboxInstance {
+final class LoopbackSandbox: OnlyListens {
     let identity = SandboxIdentity(name: "loopback", backend: .mock)
 
     func listen(port: UInt16) async throws -> any TunnelListener {
@@ -21,28 +21,6 @@ final class LoopbackSandbox: SandboxInstance {
             }
         return LoopbackListener(server)
     }
-
-    struct NotThere: Error {}
-
-    func health() async throws -> GuestHealth { throw NotThere() }
-    func exec(_ request: ExecRequest) async throws -> any ExecSession { throw NotThere() }
-    func attach(to id: String) async throws -> any ExecSession { throw NotThere() }
-    func listExecs() async throws -> [ExecInfo] { throw NotThere() }
-    func signalExec(_ id: String, _ signal: Int32) async throws { throw NotThere() }
-    func readFile(_ path: String, consume: (borrowing [UInt8]) async throws -> Void) async throws { throw NotThere() }
-    func writeFile(_ path: String, options: WriteOptions, produce: () async throws -> [UInt8]?) async throws {
-        throw NotThere()
-    }
-    func stat(_ path: String, followLinks: Bool) async throws -> FileInfo { throw NotThere() }
-    func listDirectory(_ path: String) async throws -> [FileInfo] { throw NotThere() }
-    func makeDirectory(_ path: String, parents: Bool) async throws { throw NotThere() }
-    func remove(_ path: String, recursive: Bool) async throws { throw NotThere() }
-    func rename(_ from: String, to: String) async throws { throw NotThere() }
-    func telemetry(every interval: Duration) async throws -> AsyncThrowingStream<TelemetrySample, any Error> {
-        throw NotThere()
-    }
-    func waitUntilEnded() async -> SandboxExit { .stopped }
-    func stop(grace: Duration) async {}
 }
 
 private final class LoopbackListener: TunnelListener {
