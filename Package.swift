@@ -150,9 +150,13 @@ let suites: [Suite] = [
     Suite(
         name: "SandboxContractTests",
         path: "Sandbox/SandboxContractTests",
-        uses: ["LinuxSystem", "Primitives", "SandboxMock", "SandboxQEMU", "Sandboxing"],
+        uses: ["LinuxSystem", "Primitives", "SandboxMock", "SandboxQEMU", "Sandboxing", "TestSupport"],
     ),
-    Suite(name: "CommandLineTests", path: "Integration/CommandLineTests", uses: ["LinuxSystem", "voidbox"]),
+    Suite(
+        name: "CommandLineTests",
+        path: "Integration/CommandLineTests",
+        uses: ["LinuxSystem", "TestSupport", "voidbox"],
+    ),
 ]
 
 // MARK: Rules that the manifest checks
@@ -268,6 +272,11 @@ let suiteTargets = suites.map { suite in
     )
 }
 
+/// What tests of several modules share.
+let testSupport: [Target] = [
+    .target(name: "TestSupport", path: "Tests/Support/TestSupport", swiftSettings: swiftSettings)
+]
+
 /// Figures against a peer; not part of the product.
 let benchmarks: [Target] = [
     .executableTarget(
@@ -278,8 +287,22 @@ let benchmarks: [Target] = [
     )
 ]
 
+/// libFuzzer targets, built by `scripts/fuzz` only: they link the toolchain's fuzzing runtime.
+let fuzzers: [Target] =
+    Context.environment["VOIDBOX_FUZZ"] == nil
+    ? []
+    : [.target(name: "FuzzDriver", path: "Fuzz/FuzzDriver", swiftSettings: swiftSettings)]
+        + [("ttrpc", "TTRPC"), ("spec", "Spec"), ("claude-stream", "AgentRuntimes")].map { name, module in
+            .executableTarget(
+                name: "fuzz-\(name)",
+                dependencies: ["FuzzDriver", .target(name: module)],
+                path: "Fuzz/\(name)",
+                swiftSettings: swiftSettings,
+            )
+        }
+
 let package = Package(
     name: "voidbox",
     dependencies: packages,
-    targets: targets + suiteTargets + benchmarks,
+    targets: targets + suiteTargets + testSupport + benchmarks + fuzzers,
 )

@@ -29,14 +29,12 @@ extension Spec {
         let sections = (map.map("agent"), map.map("pipeline"), map.map("workflow"))
         map.finish()
         guard let kind else { return nil }
+        func block(_ section: String) -> String { "\(section == "agent" ? "an" : "a") \(section) block" }
         for section in ["agent", "pipeline", "workflow"] where map.has(section) && section != kind.rawValue {
-            map.report(
-                section,
-                "kind: \(kind.rawValue) does not accept \(section == "agent" ? "an" : "a") \(section) block"
-            )
+            map.report(section, "kind: \(kind.rawValue) does not accept \(block(section))")
         }
         if kind != .sandbox, !map.has(kind.rawValue) {
-            map.reader.report(map.position, "kind: \(kind.rawValue) requires a \(kind.rawValue) block")
+            map.reader.report(map.position, "kind: \(kind.rawValue) requires \(block(kind.rawValue))")
         }
         switch kind {
         case .agent: body = .agent(sections.0.map { AgentSpec($0) } ?? AgentSpec())

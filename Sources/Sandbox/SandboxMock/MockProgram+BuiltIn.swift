@@ -1,3 +1,5 @@
+internal import FoundationEssentials
+internal import Primitives
 internal import Sandboxing
 
 extension MockProgram {
@@ -37,6 +39,8 @@ extension MockProgram {
             try await Task.sleep(for: .seconds(seconds))
             return .code(0)
         },
+        "claude-code": MockProgram { process in try await agent(process) },
+        "claudio": MockProgram { process in try await agent(process) },
         "sh": MockProgram { process in try await shell(process) },
         "test": MockProgram { process in
             guard process.arguments.count == 3, process.arguments[1] == "-e" else {
@@ -45,6 +49,27 @@ extension MockProgram {
             return .code(process.files.contents(of: process.arguments[2]) == nil ? 1 : 0)
         },
     ]
+
+    /// An agent that repeats the beginning of its prompt, in Claude Code's stream format.
+    private static func agent(_ process: MockProcess) async throws -> ExecExit.Status {
+        var prompt: [UInt8] = []
+        while let bytes = try await process.read() { prompt += bytes }
+        let text = "[mock] \(String(decoding: prompt, as: UTF8.self).prefix(120))"
+        let lines: [JSONValue] = [
+            .object([
+                "type": .string("system"), "subtype": .string("init"), "session_id": .string("mock_sess"),
+                "model": .string("mock"),
+            ]),
+            .object([
+                "type": .string("result"), "subtype": .string("success"), "is_error": .bool(false),
+                "result": .string(text), "session_id": .string("mock_sess"), "num_turns": .integer(1),
+                "total_cost_usd": .integer(0),
+                "usage": .object(["input_tokens": .integer(1), "output_tokens": .integer(1)]),
+            ]),
+        ]
+        for line in lines { try await process.write(Array(try JSONEncoder().encode(line)) + [0x0A]) }
+        return .code(0)
+    }
 
     private static func cat(_ process: MockProcess) async throws -> ExecExit.Status {
         let paths = process.arguments.dropFirst()

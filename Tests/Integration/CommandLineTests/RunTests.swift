@@ -1,8 +1,9 @@
 import Foundation
 import LinuxSystem
+import TestSupport
 import Testing
 
-@Suite("voidbox run", .needsBox, .timeLimit(.minutes(10))) struct RunTests {
+@Suite("voidbox run", .needsBox, .takesBoxSlot, .timeLimit(.minutes(20))) struct RunTests {
     @Test func `the quick start runs Claude Code and reports as JSON`() async throws {
         let result = try await VoidBoxProcess.run(
             "run",

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// What is wrong before anything runs: one clear line, and a status that scripts can use.
@@ -84,7 +85,7 @@ import Testing
         let directory = try SpecDirectory()
         let start = ContinuousClock.now
         let result = try await VoidBoxProcess.run("validate", "--file", try directory.write("bomb.yaml", bomb))
-        #expect(ContinuousClock.now - start < .seconds(5))
+        #expect(ContinuousClock.now - start < .seconds(60), "expanded, it would take hours")
         #expect(result.status == 2)
         #expect(result.errors.contains("aliases"))
     }
@@ -126,7 +127,7 @@ import Testing
     }
 }
 
-@Suite("voidbox exec", .needsBox, .timeLimit(.minutes(5))) struct ExecTests {
+@Suite("voidbox exec", .needsBox, .takesBoxSlot, .timeLimit(.minutes(20))) struct ExecTests {
     @Test func `output, input and status are the program's`() async throws {
         let result = try await VoidBoxProcess.run(
             "exec",

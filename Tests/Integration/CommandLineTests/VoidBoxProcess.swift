@@ -67,7 +67,7 @@ struct VoidBoxProcess {
         )
     }
 
-    /// Waits until stderr contains the text; fails after a minute.
+    /// Waits until stderr contains the text; fails after two minutes.
     func waitForError(_ text: String) async throws {
         try await eventually("stderr contains \"\(text)\"") { try errors.text.contains(text) }
     }
@@ -83,7 +83,7 @@ struct VoidBoxProcess {
 /// Looks every few milliseconds whether the condition holds; fails after the limit.
 func eventually(
     _ what: String,
-    within limit: Duration = .seconds(60),
+    within limit: Duration = .seconds(120),
     _ condition: () throws -> Bool,
 ) async throws {
     let deadline = ContinuousClock.now + limit
@@ -141,7 +141,7 @@ final class SpecDirectory: Sendable {
         sandbox: String = "",
         llm: String = "{provider: scripted, script: turns.yaml}",
         turns: String = "turns: [{text: done}]",
-        timeout: Int = 60,
+        timeout: Int = 300,
     ) throws -> String {
         _ = try write("turns.yaml", turns)
         let variables = env.sorted { $0.key < $1.key }.map { "    \($0.key): '\($0.value)'\n" }.joined()

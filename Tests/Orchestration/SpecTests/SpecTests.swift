@@ -72,7 +72,7 @@ import Testing
     }
 
     @Test(arguments: [
-        ("kind: agent\nname: x\n", "kind: agent requires a agent block"),
+        ("kind: agent\nname: x\n", "kind: agent requires an agent block"),
         ("kind: sandbox\nname: x\nagent: {prompt: y}\n", "kind: sandbox does not accept an agent block"),
         ("kind: sandbox\nname: x\napi_version: v2\n", "unsupported api_version 'v2', expected 'v1'"),
         ("name: x\n", "lacks the required key \"kind\""),

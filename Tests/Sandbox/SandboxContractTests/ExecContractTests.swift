@@ -1,8 +1,9 @@
 import Foundation
 import Sandboxing
+import TestSupport
 import Testing
 
-@Suite("Contract: exec") struct ExecContractTests {
+@Suite("Contract: exec", .takesBoxSlot) struct ExecContractTests {
     @Test(arguments: ContractBackend.allCases)
     func `a program's output and success arrive`(_ backend: ContractBackend) async throws {
         let result = try await backend.sharedBox().run("echo", "hello", "box")

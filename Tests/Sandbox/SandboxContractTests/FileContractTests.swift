@@ -1,9 +1,10 @@
 import Foundation
 import Primitives
 import Sandboxing
+import TestSupport
 import Testing
 
-@Suite("Contract: files") struct FileContractTests {
+@Suite("Contract: files", .takesBoxSlot) struct FileContractTests {
     @Test(arguments: ContractBackend.allCases)
     func `a file that was written is there for a program`(_ backend: ContractBackend) async throws {
         let box = try await backend.sharedBox()

@@ -2,10 +2,11 @@ import Foundation
 import LinuxSystem
 import Primitives
 import Sandboxing
+import TestSupport
 import Testing
 
 /// What only a real machine can be asked.
-@Suite("Real box") struct RealBoxTests {
+@Suite("Real box", .takesBoxSlot) struct RealBoxTests {
     private let backend = ContractBackend.qemu
 
     @Test func `programs run as the sandbox user without a way to more`() async throws {
@@ -25,6 +26,31 @@ import Testing
         #expect(health.processors == 2)
         #expect(health.memoryTotal > .mebibytes(400) && health.memoryTotal < .mebibytes(512))
         #expect(health.warnings == [])
+    }
+
+    @Test func `telemetry tells what the machine uses`() async throws {
+        let box = try await backend.sharedBox()
+        var samples: [TelemetrySample] = []
+        for try await sample in try await box.telemetry(every: .milliseconds(100)) {
+            samples.append(sample)
+            if samples.count == 3 { break }
+        }
+        #expect(samples.count == 3)
+        for sample in samples {
+            #expect(sample.memoryTotal > .mebibytes(400))
+            #expect(sample.memoryUsed > .mebibytes(1) && sample.memoryUsed < sample.memoryTotal)
+            #expect((0...100).contains(sample.cpuPercent))
+            #expect(sample.processCount > 0)
+        }
+    }
+
+    @Test func `the guest's clock is the host's`() async throws {
+        let box = try await backend.sharedBox()
+        let before = HostFacts.unixNanoseconds / 1_000_000_000
+        let text = try await box.run("date", "+%s").text
+        let after = HostFacts.unixNanoseconds / 1_000_000_000
+        let seconds = try #require(Int64(text.trimmingCharacters(in: .whitespacesAndNewlines)))
+        #expect((before - 2...after + 2).contains(seconds))
     }
 
     @Test func `a box without a network has no interface but the loopback`() async throws {

@@ -1,7 +1,8 @@
 import Sandboxing
+import TestSupport
 import Testing
 
-@Suite("Contract: tunnels") struct TunnelContractTests {
+@Suite("Contract: tunnels", .takesBoxSlot) struct TunnelContractTests {
     @Test(arguments: ContractBackend.allCases)
     func `bytes cross in both directions and each direction ends by itself`(_ backend: ContractBackend) async throws {
         let box = try await backend.sharedBox()
