@@ -17,6 +17,8 @@ struct Module {
     let name: String
     let layer: Layer
     var kind = Kind.swift
+    /// Carries the Swift runtime in itself, so that it starts without looking for libraries.
+    var isSelfContained = false
     /// Modules of this package.
     var uses: [String] = []
     /// Products of other packages.
@@ -54,6 +56,32 @@ let table: [Module] = [
     ),
     Module(name: "TTRPCMessages", layer: .platform, kind: .generated, products: [.protobuf]),
 
+    // Virtualization: one virtual machine. The worker alone links these, but for the protocol it is spoken to with.
+    Module(name: "CKVM", layer: .virtualization, kind: .c),
+    Module(name: "KVM", layer: .virtualization, uses: ["CKVM", "LinuxSystem", "MachineMemory"]),
+    Module(
+        name: "LinuxBoot",
+        layer: .virtualization,
+        uses: ["ByteCodec", "LinuxSystem", "MachineMemory"],
+    ),
+    Module(name: "MachineMemory", layer: .virtualization, uses: ["LinuxSystem"]),
+    Module(
+        name: "Virtio",
+        layer: .virtualization,
+        uses: ["LinuxSystem", "MachineMemory"],
+    ),
+    Module(
+        name: "VirtioDevices",
+        layer: .virtualization,
+        uses: ["ByteCodec", "LinuxSystem", "MachineMemory", "Virtio"],
+    ),
+    Module(
+        name: "VMM",
+        layer: .virtualization,
+        uses: ["KVM", "LinuxBoot", "LinuxSystem", "MachineMemory", "Virtio", "VirtioDevices", "WorkerProtocol"],
+    ),
+    Module(name: "WorkerProtocol", layer: .virtualization, uses: ["ByteCodec"]),
+
     // Sandbox: a box and the backends that make one.
     Module(
         name: "GuestAgentCore",
@@ -71,6 +99,11 @@ let table: [Module] = [
         tested: true,
         testUses: ["GuestAPI"],
         testProducts: [.protobuf],
+    ),
+    Module(
+        name: "SandboxKVM",
+        layer: .sandbox,
+        uses: ["LinuxSystem", "Primitives", "Sandboxing", "WorkerProtocol"],
     ),
     Module(name: "SandboxMock", layer: .sandbox, uses: ["Primitives", "Sandboxing"]),
     Module(
@@ -128,7 +161,8 @@ let table: [Module] = [
         name: "CommandLineTool",
         layer: .services,
         uses: [
-            "AgentRuntimes", "LinuxSystem", "Primitives", "Runs", "SandboxMock", "SandboxQEMU", "Sandboxing", "Spec",
+            "AgentRuntimes", "LinuxSystem", "Primitives", "Runs", "SandboxKVM", "SandboxMock", "SandboxQEMU",
+            "Sandboxing", "Spec",
         ],
         products: [.argumentParser, .log, .unixSignals],
         tested: true,
@@ -144,13 +178,22 @@ let table: [Module] = [
         kind: .executable,
         uses: ["CEarlyInit", "GuestAgentCore"],
     ),
+    Module(
+        name: "voidbox-vmm",
+        layer: .executables,
+        kind: .executable,
+        isSelfContained: true,
+        uses: ["VMM"],
+    ),
 ]
 
 let suites: [Suite] = [
     Suite(
         name: "SandboxContractTests",
         path: "Sandbox/SandboxContractTests",
-        uses: ["LinuxSystem", "Primitives", "SandboxMock", "SandboxQEMU", "Sandboxing", "TestSupport"],
+        uses: [
+            "LinuxSystem", "Primitives", "SandboxKVM", "SandboxMock", "SandboxQEMU", "Sandboxing", "TestSupport",
+        ],
     ),
     Suite(
         name: "CommandLineTests",
@@ -162,7 +205,10 @@ let suites: [Suite] = [
 // MARK: Rules that the manifest checks
 
 /// Modules that only one other module may name.
-let gates = ["CLinux": "LinuxSystem"]
+let gates = ["CKVM": "KVM", "CLinux": "LinuxSystem"]
+
+/// What only the worker of a machine links: everybody else spawns it.
+let workerModules: Set = ["KVM", "LinuxBoot", "MachineMemory", "VMM", "Virtio", "VirtioDevices"]
 
 /// Modules that reach only the platform layer, because they run in the guest.
 let guestModules: Set = ["ClaudioCore", "GuestAgentCore", "claudio", "voidbox-guest"]
@@ -177,6 +223,11 @@ for module in table {
     for dependency in module.uses {
         guard let layer = layers[dependency] else { refuse(module, dependency, "there is no such module") }
         if layer.rawValue > module.layer.rawValue { refuse(module, dependency, "it is in a higher layer (\(layer))") }
+        if workerModules.contains(dependency), layer == .virtualization, module.layer != .virtualization,
+            module.name != "voidbox-vmm"
+        {
+            refuse(module, dependency, "it belongs to the process of a machine, which is spawned, not linked")
+        }
         if let owner = gates[dependency], owner != module.name { refuse(module, dependency, "only \(owner) may") }
         if guestModules.contains(module.name), layer != .platform, !guestModules.contains(dependency) {
             refuse(module, dependency, "it runs in the guest, which has only the platform layer")
@@ -246,7 +297,13 @@ let targets = table.flatMap { module -> [Target] in
         )
     case .executable:
         targets.append(
-            .executableTarget(name: module.name, dependencies: dependencies, path: path, swiftSettings: swiftSettings)
+            .executableTarget(
+                name: module.name,
+                dependencies: dependencies,
+                path: path,
+                swiftSettings: swiftSettings,
+                linkerSettings: module.isSelfContained ? [.unsafeFlags(["-static-stdlib"])] : [],
+            )
         )
     }
     if module.tested {

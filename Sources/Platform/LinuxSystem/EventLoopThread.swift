@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+internal import Synchronization
 
 /// An event loop with a thread of its own.
 ///
@@ -39,9 +40,58 @@ package final class EventLoopThread: Sendable {
         }
     }
 
+    /// Runs `body` on the loop's thread and blocks this thread until it is done: for threads that are nobody's pool.
+    package func runBlocking<Result: Sendable>(_ body: @escaping @Sendable (EventLoop) throws -> Result) throws
+        -> Result
+    {
+        let done = Handover<Swift.Result<Result, any Error>>(bell: try Doorbell())
+        submit { loop in done.deliver(Swift.Result { try body(loop) }) }
+        return try done.take().get()
+    }
+
     /// Ends the thread after the jobs that are already posted.
     package func stop() {
         submit { $0.stop() }
+    }
+}
+
+/// One value from one thread to another that blocks for it.
+private final class Handover<Value: Sendable>: Sendable {
+    private let value = Mutex<Value?>(nil)
+    private let bell: Doorbell
+
+    init(bell: consuming Doorbell) {
+        self.bell = bell
+    }
+
+    func deliver(_ value: Value) {
+        self.value.withLock { $0 = value }
+        bell.ring()
+    }
+
+    func take() throws(SyscallError) -> Value {
+        while true {
+            if let value = value.withLock({ $0 }) { return value }
+            try bell.wait()
+        }
+    }
+}
+
+/// A value that only one loop's thread may use, carried by those who post to it.
+package final class LoopConfined<Value>: @unchecked Sendable {
+    private let value: Value
+    private unowned let loop: EventLoop
+
+    /// On the loop's thread.
+    package init(_ value: Value, to loop: EventLoop) {
+        self.value = value
+        self.loop = loop
+    }
+
+    /// The loop that the caller was handed proves that it is on the right thread.
+    package func get(on loop: EventLoop) -> Value {
+        precondition(loop === self.loop, "the value belongs to another loop")
+        return value
     }
 }
 

@@ -27,6 +27,16 @@ package enum HostFacts {
         unsafe access(path, F_OK) == 0
     }
 
+    /// The directory of this process's program.
+    package static var programDirectory: String? {
+        var bytes = [CChar](repeating: 0, count: 4096)
+        // SAFETY: readlink writes at most the count it is given, which is the array's.
+        let count = unsafe readlink("/proc/self/exe", &bytes, bytes.count)
+        guard count > 0 else { return nil }
+        let path = String(decoding: bytes.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return path.lastIndex(of: "/").map { String(path[..<$0]) }
+    }
+
     /// A small text file such as those below `/proc`; nil where it cannot be read.
     package static func text(of path: String, limit: Int = 1 << 20) -> String? {
         do throws(SyscallError) {

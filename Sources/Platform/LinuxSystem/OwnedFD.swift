@@ -202,3 +202,21 @@ extension OwnedFD {
         return OwnedFD(adopting: try checked("connect", on: path, descriptor))
     }
 }
+
+extension OwnedFD {
+    /// Lends a descriptor that somebody else owns for the length of a call.
+    package static func borrowing<Result>(
+        _ rawValue: Int32,
+        _ body: (borrowing OwnedFD) throws(SyscallError) -> Result,
+    ) throws(SyscallError) -> Result {
+        let lent = OwnedFD(adopting: rawValue)
+        do throws(SyscallError) {
+            let result = try body(lent)
+            _ = lent.relinquish()
+            return result
+        } catch {
+            _ = lent.relinquish()
+            throw error
+        }
+    }
+}

@@ -17,7 +17,7 @@ final class QEMUMachine: VirtualMachine {
         _ configuration: SandboxConfiguration,
         program: String,
         acceleration: QEMUAcceleration,
-        host: HostIO,
+        host: MachineHost,
     ) async throws -> (machine: QEMUMachine, guest: GuestClient) {
         let commandLine = QEMUCommandLine(
             configuration: configuration,
@@ -107,10 +107,4 @@ final class QEMUMachine: VirtualMachine {
         archive += try configuration.bootSegment(names, unixNanoseconds: HostFacts.unixNanoseconds)
         return try OwnedFD.memoryFile(named: "voidbox-initramfs", contents: archive)
     }
-}
-
-/// What every machine of a process shares.
-struct HostIO: Sendable {
-    let loop: EventLoopThread
-    let spawner: Spawner
 }

@@ -34,18 +34,12 @@ package struct HostVirtualization: Hashable, Sendable {
 }
 
 extension SandboxMode {
-    /// The backend this mode means. Throws `unsupported` for one that does not exist yet.
-    package func backend() throws(SandboxError) -> BackendName {
+    /// The backend this mode means. `auto` stays with QEMU until kvm has a network and host directories too.
+    package var backend: BackendName {
         switch self {
         case .auto, .local, .qemu: .qemu
+        case .kvm: .kvm
         case .mock: .mock
-        case .kvm:
-            throw SandboxError(
-                .unsupported,
-                resource: "sandbox.mode: kvm",
-                "VoidBox's own virtual machine monitor is not built yet",
-                hint: "use auto or qemu, which uses KVM where the host has it",
-            )
         }
     }
 }

@@ -33,7 +33,11 @@ package final class GuestSandbox: SandboxInstance {
 
     private func waitUntilReady(_ deadline: Duration) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { [guest] in _ = try await guest.health(timeout: deadline) }
+            group.addTask { [guest] in
+                _ = try await guest.health(timeout: deadline)
+                // The boot parameters carry the time of their writing; the boot took its own since.
+                try await guest.synchronizeClock()
+            }
             group.addTask { [machine, identity] in
                 let end = try await machine.waitUntilEnded()
                 throw SandboxError(.bootFailed, resource: "box \"\(identity.name)\"", end.description)

@@ -1,3 +1,4 @@
+internal import SandboxKVM
 internal import SandboxMock
 internal import SandboxQEMU
 internal import Sandboxing
@@ -8,13 +9,7 @@ enum HostBackends {
         switch name {
         case .qemu: return try QEMUBackend(environment: environment)
         case .mock: return MockBackend()
-        case .kvm:
-            throw SandboxError(
-                .unsupported,
-                resource: "backend kvm",
-                "VoidBox's own monitor is not built yet",
-                hint: "use qemu"
-            )
+        case .kvm: return try KVMBackend(environment: environment)
         }
     }
 }

@@ -1,6 +1,7 @@
 import Foundation
 import LinuxSystem
 import Primitives
+import SandboxKVM
 import SandboxMock
 import SandboxQEMU
 import Sandboxing
@@ -8,17 +9,24 @@ import Testing
 
 /// The backends that the contract holds for.
 enum ContractBackend: String, CaseIterable, Sendable, CustomTestStringConvertible {
-    case qemu, mock
+    case qemu, kvm, mock
 
     var testDescription: String { rawValue }
 
+    /// The variable that makes a missing backend a failure instead of a skip.
+    private var requirement: String { self == .kvm ? "VOIDBOX_REQUIRE_KVM" : "VOIDBOX_REQUIRE_VM" }
+
     /// A configuration for this host. Where a real box cannot run here, the test is skipped with the reason, or fails if
-    /// `VOIDBOX_REQUIRE_VM=1` says that it must be able to.
+    /// the variable says that it must be able to.
     func configuration(_ name: String = "contract") throws -> SandboxConfiguration {
         let environment = ProcessInfo.processInfo.environment
         let locator = AssetLocator(environment: environment)
         do {
-            if self == .qemu { _ = try QEMUProgram.locate(environment: environment) }
+            switch self {
+            case .qemu: _ = try QEMUProgram.locate(environment: environment)
+            case .kvm: _ = try KVMBackend(environment: environment)
+            case .mock: break
+            }
             let boot =
                 self == .mock
                 ? BootArtifacts(kernel: "", initramfs: "", rootDisk: "")
@@ -28,7 +36,7 @@ enum ContractBackend: String, CaseIterable, Sendable, CustomTestStringConvertibl
             configuration.vcpus = 2
             return configuration
         } catch {
-            if environment["VOIDBOX_REQUIRE_VM"] == "1" { throw error }
+            if environment[requirement] == "1" { throw error }
             try Test.cancel("no real box on this host: \(error)")
         }
     }
@@ -36,6 +44,7 @@ enum ContractBackend: String, CaseIterable, Sendable, CustomTestStringConvertibl
     func backend() throws -> any SandboxBackend {
         switch self {
         case .qemu: try QEMUBackend(environment: ProcessInfo.processInfo.environment)
+        case .kvm: try KVMBackend(environment: ProcessInfo.processInfo.environment)
         case .mock: MockBackend(programs: ["tunnel-echo": .tunnelEcho])
         }
     }

@@ -40,7 +40,7 @@ extension ContractBackend {
     fileprivate func echoProgram(port: UInt16) -> [String] {
         switch self {
         case .mock: ["tunnel-echo", "\(port)"]
-        case .qemu:
+        case .qemu, .kvm:
             [
                 "python3", "-c",
                 """

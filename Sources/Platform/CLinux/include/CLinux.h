@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/falloc.h>
 #include <linux/openat2.h>
 #include <poll.h>
 #include <pthread.h>
@@ -65,6 +66,11 @@ static inline int clinux_pidfd_open(pid_t pid) {
 
 static inline int clinux_pidfd_send_signal(int pidfd, int signal) {
     return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) < 0 ? -errno : 0;
+}
+
+/// `fallocate(2)`.
+static inline int clinux_fallocate(int fd, int mode, int64_t offset, int64_t count) {
+    return syscall(SYS_fallocate, fd, mode, offset, count) < 0 ? -errno : 0;
 }
 
 static inline int clinux_memfd_create(const char *name) {

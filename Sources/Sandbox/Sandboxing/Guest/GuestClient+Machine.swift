@@ -1,4 +1,5 @@
 internal import GuestAPI
+internal import LinuxSystem
 internal import Primitives
 internal import TTRPC
 
@@ -19,6 +20,13 @@ extension GuestClient {
             memoryTotal: ByteCount(bytes: response.memoryTotalBytes),
             warnings: response.warnings,
         )
+    }
+
+    /// Sets the guest's clock to the host's.
+    func synchronizeClock() async throws {
+        var request = Voidbox_Guest_V1_SetClockRequest()
+        request.unixNanos = HostFacts.unixNanoseconds
+        let _: Voidbox_Guest_V1_Empty = try await call("SetClock", request, on: "guest agent")
     }
 
     /// Asks the machine to end. The answer may be lost with it.

@@ -1,16 +1,16 @@
-internal import LinuxSystem
+package import LinuxSystem
 internal import Synchronization
 
-/// Keeps the last bytes that a guest or QEMU wrote. Always reads, so that nobody blocks on writing.
+/// Keeps the last bytes that a guest or its machine's process wrote. Always reads, so that nobody blocks on writing.
 /// Any thread; guarded by `kept`.
-final class ConsoleTail: Sendable {
+package final class ConsoleTail: Sendable {
     /// A panic with its stack fits; a guest that writes without end does not grow the host.
-    static let capacity = 64 << 10
+    package static let capacity = 64 << 10
 
     private let descriptor: OwnedFD
     private let kept = Mutex<[UInt8]>([])
 
-    init(adopting descriptor: consuming OwnedFD, on thread: EventLoopThread) throws(SyscallError) {
+    package init(adopting descriptor: consuming OwnedFD, on thread: EventLoopThread) throws(SyscallError) {
         try descriptor.setNonBlocking()
         self.descriptor = descriptor
         thread.submit { [self] loop in
@@ -28,7 +28,7 @@ final class ConsoleTail: Sendable {
     }
 
     /// Text without carriage returns and control characters: it goes to a terminal.
-    var text: String {
+    package var text: String {
         let bytes = kept.withLock { $0.filter { $0 == 0x0A || $0 == 0x09 || $0 >= 0x20 && $0 != 0x7F } }
         return String(decoding: bytes, as: UTF8.self)
     }

@@ -12,9 +12,11 @@ package enum SandboxLeaks {
     }
 
     private static let prefix = "voidbox-box-"
+    /// Programs that run a machine.
+    private static let machines: Set = ["qemu-system-x86_64", "voidbox-vmm"]
 
     /// Names the owner in each machine's command line: its process number and when it started, since numbers are used again.
-    static func processTag() -> String {
+    package static func processTag() -> String {
         let pid = HostFacts.processID
         return "\(prefix)\(pid)-\(startTime(of: pid) ?? 0)"
     }
@@ -29,7 +31,9 @@ package enum SandboxLeaks {
     private static func tag(of pid: Int32) -> String? {
         guard let line = HostFacts.text(of: "/proc/\(pid)/cmdline") else { return nil }
         let arguments = line.split(separator: "\0")
-        guard arguments.first?.hasSuffix(QEMUProgram.name) == true else { return nil }
+        guard let program = arguments.first?.split(separator: "/").last, machines.contains(String(program)) else {
+            return nil
+        }
         return arguments.first { $0.hasPrefix(prefix) }.map(String.init)
     }
 

@@ -1,0 +1,3 @@
+internal import VMM
+
+Worker.run()

@@ -1,0 +1,97 @@
+internal import CLinux
+internal import Glibc
+
+/// A piece of memory that a vectored call reads or writes. Its maker answers for the memory being there.
+@unsafe
+package struct IOVector {
+    package let base: UnsafeMutableRawPointer
+    package let count: Int
+
+    package init(base: UnsafeMutableRawPointer, count: Int) {
+        unsafe self.base = base
+        unsafe self.count = count
+    }
+}
+
+/// Transfers between a descriptor and pieces of memory, once each: a short count is normal.
+extension OwnedFD {
+    /// More pieces than this are left for the next call: the kernel's limit.
+    private static let maxVectors = 1024
+
+    /// At an offset of a file, or where a stream is. 0 at the end.
+    package func read(into vectors: [IOVector], at offset: UInt64? = nil) throws(SyscallError) -> Int {
+        let pieces = unsafe Self.pieces(vectors)
+        return try retrying("readv") {
+            // SAFETY: the pieces describe memory that the caller answers for, and their count is passed.
+            if let offset {
+                unsafe preadv(rawValue, pieces, Int32(pieces.count), Int(truncatingIfNeeded: offset))
+            } else {
+                unsafe readv(rawValue, pieces, Int32(pieces.count))
+            }
+        }
+    }
+
+    package func write(from vectors: [IOVector], at offset: UInt64? = nil) throws(SyscallError) -> Int {
+        let pieces = unsafe Self.pieces(vectors)
+        return try retrying("writev") {
+            // SAFETY: as above.
+            if let offset {
+                unsafe pwritev(rawValue, pieces, Int32(pieces.count), Int(truncatingIfNeeded: offset))
+            } else {
+                unsafe writev(rawValue, pieces, Int32(pieces.count))
+            }
+        }
+    }
+
+    @unsafe private static func pieces(_ vectors: [IOVector]) -> [iovec] {
+        unsafe vectors.prefix(maxVectors).map { unsafe iovec(iov_base: $0.base, iov_len: $0.count) }
+    }
+}
+
+/// Files as disks.
+extension OwnedFD {
+    /// Size in bytes of a regular file.
+    package func fileSize() throws(SyscallError) -> UInt64 {
+        var status = stat()
+        // SAFETY: fstat fills the structure it is given.
+        try retrying("fstat") { unsafe fstat(rawValue, &status) }
+        return UInt64(max(0, status.st_size))
+    }
+
+    /// Returns when the data is on the medium.
+    package func synchronizeData() throws(SyscallError) {
+        try retrying("fdatasync") { fdatasync(rawValue) }
+    }
+
+    /// Frees a range of a file, which reads as zero from then on.
+    package func punchHole(at offset: UInt64, count: UInt64) throws(SyscallError) {
+        try allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, count)
+    }
+
+    /// Makes a range of a file read as zero.
+    package func zeroRange(at offset: UInt64, count: UInt64) throws(SyscallError) {
+        try allocate(FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, offset, count)
+    }
+
+    private func allocate(_ mode: Int32, _ offset: UInt64, _ count: UInt64) throws(SyscallError) {
+        guard let offset = Int(exactly: offset), let count = Int(exactly: count) else {
+            throw SyscallError(.invalidArgument, call: "fallocate")
+        }
+        var result: Int32
+        repeat { result = clinux_fallocate(rawValue, mode, Int64(offset), Int64(count)) } while result == -EINTR
+        try checked("fallocate", result)
+    }
+}
+
+extension OwnedFD {
+    /// At most `count` bytes from an offset of a file; fewer at its end.
+    package func read(at offset: UInt64, count: Int) throws(SyscallError) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: count)
+        let start = Int(truncatingIfNeeded: offset)
+        let done = try retrying("pread") {
+            // SAFETY: pread writes at most the count it is given, which is the array's.
+            unsafe bytes.withUnsafeMutableBytes { unsafe pread(rawValue, $0.baseAddress, $0.count, start) }
+        }
+        return Array(bytes.prefix(done))
+    }
+}

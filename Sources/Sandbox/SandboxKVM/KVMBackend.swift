@@ -1,0 +1,65 @@
+internal import LinuxSystem
+package import Sandboxing
+
+/// Boxes on VoidBox's own virtual machine monitor, one process each.
+package struct KVMBackend: SandboxBackend {
+    package let name = BackendName.kvm
+    private let program: String
+    private let host: MachineHost
+
+    /// Throws `hostUnsupported` where this host cannot run one.
+    package init(environment: [String: String], virtualization: HostVirtualization = .thisHost) throws {
+        guard virtualization.mayOpenKVM else {
+            throw SandboxError(
+                .hostUnsupported,
+                resource: "/dev/kvm",
+                "it is missing, or this user may not open it",
+                hint: "load the module kvm_intel or kvm_amd, and join the group kvm",
+            )
+        }
+        guard virtualization.hasHardwareVirtualization else {
+            throw SandboxError(
+                .hostUnsupported,
+                resource: "/dev/kvm",
+                "the processor has no hardware virtualization (no vmx or svm flag), so this device only emulates",
+                hint: "use mode qemu, whose emulation is faster",
+            )
+        }
+        program = try WorkerProgram.locate(environment: environment)
+        host = try MachineHost()
+    }
+
+    package func boot(_ configuration: SandboxConfiguration) async throws -> any SandboxInstance {
+        try configuration.checkFiles()
+        try configuration.checkWorkerCapabilities()
+        let (machine, guest) = try await WorkerMachine.start(configuration, program: program, host: host)
+        return try await GuestSandbox.boot(
+            machine,
+            guest,
+            identity: SandboxIdentity(name: configuration.name, backend: name),
+            deadline: configuration.bootDeadline,
+        )
+    }
+}
+
+extension SandboxConfiguration {
+    /// What the worker does not do yet is refused, not left out.
+    fileprivate func checkWorkerCapabilities() throws(SandboxError) {
+        if network == .user {
+            throw SandboxError(
+                .unsupported,
+                resource: "box \"\(name)\"",
+                "a network under kvm needs voidbox-net, which is not built yet",
+                hint: "use mode qemu, or a box without a network: its model is reached over the control channel",
+            )
+        }
+        if !shares.isEmpty {
+            throw SandboxError(
+                .unsupported,
+                resource: "box \"\(name)\"",
+                "host directories under kvm need the virtio-fs device, which is not built yet",
+                hint: "use mode qemu",
+            )
+        }
+    }
+}

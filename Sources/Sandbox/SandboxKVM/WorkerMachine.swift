@@ -1,0 +1,153 @@
+internal import LinuxSystem
+internal import Primitives
+internal import Sandboxing
+internal import WorkerProtocol
+
+/// One worker process and its machine. It dies with this process: by the kernel's parent death signal, and because it ends
+/// when the stream of its reports closes.
+final class WorkerMachine: VirtualMachine {
+    private let process: Spawner.SpawnedProcess
+    private let console: ConsoleTail
+    private let reports: WorkerReports
+    private let errors: ConsoleTail
+    private let end = OneShot<MachineEnd>()
+    private let waiting: Task<Void, Never>
+
+    /// Starts a worker and returns the machine with this side's end of the control channel.
+    static func start(
+        _ configuration: SandboxConfiguration,
+        program: String,
+        host: MachineHost,
+    ) async throws -> (machine: WorkerMachine, guest: GuestClient) {
+        let control = try OwnedFD.socketPair()
+        let reports = try OwnedFD.socketPair()
+        let console = try OwnedFD.socketPair()
+        let errors = try OwnedFD.pipe()
+        let nothing = try OwnedFD.open("/dev/null", OwnedFD.readWrite)
+        let settings = try OwnedFD.memoryFile(
+            named: "voidbox-vmm",
+            contents: try configuration.workerConfiguration.encoded,
+        )
+        let kvm = try OwnedFD.open("/dev/kvm", OwnedFD.readWrite)
+        let kernel = try OwnedFD.open(configuration.boot.kernel, OwnedFD.readOnly)
+        let initramfs = try OwnedFD.open(configuration.boot.initramfs, OwnedFD.readOnly)
+        let disks = try DiskFiles(configuration)
+
+        var request = SpawnRequest(
+            path: program,
+            argv: [WorkerProgram.name, SandboxLeaks.processTag()],
+            environment: [],
+        )
+        request.parentDeathSignal = Signal.kill
+        request.startsSession = true  // Ctrl-C in the terminal is for voidbox, which ends the machine properly.
+        request.noNewPrivileges = true
+        // In the order of WorkerDescriptor.
+        let descriptors = [
+            nothing.rawValue, nothing.rawValue, errors.second.rawValue,
+            reports.second.rawValue, settings.rawValue, console.second.rawValue, control.second.rawValue,
+            kvm.rawValue, kernel.rawValue, initramfs.rawValue,
+        ]
+        let process = try await host.spawner.spawn(request, descriptors: descriptors + disks.descriptors)
+        let machine = WorkerMachine(
+            process,
+            console: try ConsoleTail(adopting: console.keepFirst(), on: host.loop),
+            reports: try WorkerReports(adopting: reports.keepFirst(), on: host.loop),
+            errors: try ConsoleTail(adopting: errors.keepFirst(), on: host.loop),
+        )
+        return (machine, try GuestClient(adopting: control.keepFirst(), on: host.loop, box: configuration.name))
+    }
+
+    private init(
+        _ process: Spawner.SpawnedProcess,
+        console: ConsoleTail,
+        reports: WorkerReports,
+        errors: ConsoleTail,
+    ) {
+        self.process = process
+        self.console = console
+        self.reports = reports
+        self.errors = errors
+        waiting = Task { [end] in
+            do {
+                let status = try await process.waitForEnd()
+                end.fulfil(Self.meaning(of: status, try await reports.lastWord(), errors))
+            } catch {
+                end.fulfil(.failed(reason: "voidbox-vmm cannot be waited for: \(error)"))
+            }
+        }
+    }
+
+    var consoleTail: String { console.text }
+
+    func waitUntilEnded() async throws -> MachineEnd {
+        try await end.wait()
+    }
+
+    func terminate() async {
+        // A process that has ended refuses the signal, which is as good.
+        try? process.signal(Signal.kill)
+        await waiting.value
+    }
+
+    private static func meaning(
+        of status: TerminationStatus,
+        _ lastWord: WorkerEnd?,
+        _ errors: ConsoleTail,
+    ) -> MachineEnd {
+        switch lastWord {
+        case .guestReset: return .guestReset
+        case .tripleFault: return .failed(reason: "the guest's processor faulted three times over, and stopped")
+        case .setUpFailed(let reason): return .failed(reason: "the machine cannot be set up: \(reason)")
+        case .failed(let reason): return .failed(reason: reason)
+        case nil: break
+        }
+        let said = errors.text.split(separator: "\n").suffix(3).joined(separator: "; ")
+        switch status {
+        case .exited(let code): return .failed(reason: "voidbox-vmm exited with status \(code): \(said)")
+        case .signalled(let signal):
+            return .failed(reason: "voidbox-vmm was killed by signal \(signal)" + (said.isEmpty ? "" : ": \(said)"))
+        }
+    }
+}
+
+extension SandboxConfiguration {
+    /// reboot=k: by the keyboard controller, which tells a reset from a triple fault. panic=-1: reset at once on a panic.
+    private static let kernelCommandLine =
+        "console=ttyS0 quiet panic=-1 reboot=k random.trust_cpu=on i8042.noaux i8042.nokbd"
+    private static let rootSerial = "root"
+
+    fileprivate var workerConfiguration: WorkerConfiguration {
+        get throws {
+            let serials = disks.indices.map { "disk\($0)" }
+            let names = BootNames(
+                rootSerial: Self.rootSerial,
+                diskSerials: serials,
+                shareTags: shares.indices.map { "share\($0)" },
+                shareKind: "virtiofs",
+            )
+            return WorkerConfiguration(
+                memoryBytes: memory.bytes,
+                vcpus: vcpus,
+                commandLine: Self.kernelCommandLine,
+                bootSegment: try bootSegment(names, unixNanoseconds: HostFacts.unixNanoseconds),
+                controlPort: "voidbox.control",
+                disks: ([Self.rootSerial] + serials).map { WorkerConfiguration.Disk(serial: $0, isReadOnly: true) },
+            )
+        }
+    }
+}
+
+/// The images of a box, open until its worker has them.
+private final class DiskFiles {
+    private(set) var descriptors: [Int32] = []
+
+    init(_ configuration: SandboxConfiguration) throws(SyscallError) {
+        for path in [configuration.boot.rootDisk] + configuration.disks.map(\.imagePath) {
+            descriptors.append(try OwnedFD.open(path, OwnedFD.readOnly).relinquish())
+        }
+    }
+
+    deinit {
+        for descriptor in descriptors { _ = OwnedFD(adopting: descriptor) }
+    }
+}

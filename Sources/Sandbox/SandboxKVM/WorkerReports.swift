@@ -1,0 +1,60 @@
+internal import LinuxSystem
+internal import Sandboxing
+internal import Synchronization
+internal import WorkerProtocol
+
+/// Reads what a worker reports, to the end. Any thread; guarded by `state`.
+final class WorkerReports: Sendable {
+    private struct State {
+        var parser = WorkerReportParser()
+        var end: WorkerEnd?
+    }
+
+    private let descriptor: OwnedFD
+    private let state = Mutex(State())
+    private let finished = OneShot<Bool>()
+
+    init(adopting descriptor: consuming OwnedFD, on thread: EventLoopThread) throws(SyscallError) {
+        try descriptor.setNonBlocking()
+        self.descriptor = descriptor
+        thread.submit { [self] loop in
+            var watch: EventLoop.Watch?
+            func read(_: EventLoop.Readiness) {
+                if drain() { return }
+                if let watch { loop.remove(watch) }
+                finished.fulfil(true)
+            }
+            do throws(SyscallError) {
+                watch = try loop.watch(self.descriptor, for: .readable, read)
+            } catch {
+                finished.fulfil(false)
+            }
+        }
+    }
+
+    /// What the worker said of its end, once it has said all; nil if it said nothing.
+    func lastWord() async throws -> WorkerEnd? {
+        _ = try await finished.wait()
+        return state.withLock { $0.end }
+    }
+
+    /// False at the end.
+    private func drain() -> Bool {
+        do {
+            switch try descriptor.read(upTo: 16384) {
+            case .bytes(let bytes):
+                try state.withLock { state in
+                    for report in try state.parser.receive(bytes) {
+                        if case .ended(let end) = report { state.end = end }
+                    }
+                }
+                return true
+            case .wouldBlock: return true
+            case .endOfFile: return false
+            }
+        } catch {
+            // A worker that a guest has taken over may say anything. Its end tells what there is to tell.
+            return false
+        }
+    }
+}

@@ -1,0 +1,77 @@
+internal import CKVM
+package import LinuxSystem
+package import MachineMemory
+
+/// A virtual machine of the kernel, with the interrupt controllers and the timer in the kernel.
+package final class KVMMachine: Sendable {
+    private let descriptor: OwnedFD
+    private let runAreaSize: Int
+    private let supportedCPUID: [CPUIDEntry]
+
+    init(_ descriptor: consuming OwnedFD, runAreaSize: Int, supportedCPUID: [CPUIDEntry]) {
+        self.descriptor = descriptor
+        self.runAreaSize = runAreaSize
+        self.supportedCPUID = supportedCPUID
+    }
+
+    /// The machine sees `memory` from now on. The caller keeps it alive as long as the machine.
+    package func setMemory(_ memory: GuestMemory) throws(SyscallError) {
+        var slot: UInt32 = 0
+        var failure: SyscallError?
+        unsafe memory.forEachRegion { region, host in
+            do throws(SyscallError) {
+                // SAFETY: the range is mapped, and the caller keeps it so.
+                try checked(
+                    "KVM_SET_USER_MEMORY_REGION",
+                    unsafe ckvm_set_memory_region(
+                        descriptor.rawValue,
+                        slot,
+                        region.base.rawValue,
+                        region.count,
+                        host,
+                    ),
+                )
+            } catch {
+                failure = failure ?? error
+            }
+            slot += 1
+        }
+        if let failure { throw failure }
+    }
+
+    /// Interrupt controllers and timer in the kernel. To be called before the first processor is made.
+    package func createInterruptControllers() throws(SyscallError) {
+        // Three pages that Intel processors need for real mode, and one for an identity map: in the gap, below the BIOS.
+        try checked("KVM_SET_IDENTITY_MAP_ADDR", ckvm_set_identity_map_address(descriptor.rawValue, 0xFFFB_C000))
+        try checked("KVM_SET_TSS_ADDR", ckvm_set_tss_address(descriptor.rawValue, 0xFFFB_D000))
+        try checked("KVM_CREATE_IRQCHIP", ckvm_create_irqchip(descriptor.rawValue))
+        try checked("KVM_CREATE_PIT2", ckvm_create_pit(descriptor.rawValue))
+    }
+
+    /// A ring of `bell` raises the interrupt line, an edge.
+    package func connect(_ bell: borrowing Doorbell, toInterrupt line: UInt32) throws(SyscallError) {
+        try checked("KVM_IRQFD", ckvm_irqfd(descriptor.rawValue, bell.descriptor.rawValue, line))
+    }
+
+    /// The guest's write of the 32-bit `value` to `address` rings `bell`, without leaving the kernel.
+    package func connect(
+        _ bell: borrowing Doorbell,
+        toWriteOf value: UInt32,
+        at address: GuestAddress,
+    ) throws(SyscallError) {
+        try checked(
+            "KVM_IOEVENTFD",
+            ckvm_ioeventfd(descriptor.rawValue, bell.descriptor.rawValue, address.rawValue, value),
+        )
+    }
+
+    /// Makes processor `index` of `count`.
+    package func createVCPU(_ index: Int, of count: Int) throws(SyscallError) -> VCPU {
+        let vcpu = OwnedFD(
+            adopting: try checked("KVM_CREATE_VCPU", ckvm_create_vcpu(descriptor.rawValue, UInt32(index)))
+        )
+        let made = try VCPU(vcpu, runAreaSize: runAreaSize)
+        try made.configure(CPUTopology(index: index, count: count).applied(to: supportedCPUID))
+        return made
+    }
+}

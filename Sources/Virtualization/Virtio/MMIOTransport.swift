@@ -1,0 +1,90 @@
+package import LinuxSystem
+package import MachineMemory
+internal import Synchronization
+
+/// The window through which a guest reaches one device: virtio over MMIO, version 2 (virtio 1.2, section 4.2).
+///
+/// Processors' threads read and write the registers; guarded by `registers`. The device lives on the thread of its loop and
+/// is only ever touched there.
+package final class MMIOTransport: Sendable {
+    package static let windowSize: UInt64 = 0x1000
+    /// A write of a queue's number here tells the device that the queue has something. `kicks` may be rung instead.
+    package static let notifyOffset: UInt64 = 0x50
+    private static let configurationOffset: UInt64 = 0x100
+
+    private let configuration: [UInt8]
+    private let registers: Mutex<MMIORegisters>
+    private let thread: EventLoopThread
+    private let life: LoopConfined<DeviceLife>
+    package let interrupt: VirtioInterrupt
+    package let kicks: [Kick]
+
+    /// Rung when the guest has put something into a queue.
+    package final class Kick: Sendable {
+        package let bell: Doorbell
+        init() throws(SyscallError) { bell = try Doorbell() }
+    }
+
+    /// Makes the device on `thread` and blocks until it is made. `report` hears of a driver that breaks the rules.
+    package init(
+        _ description: VirtioDeviceDescription,
+        on thread: EventLoopThread,
+        memory: GuestMemory,
+        report: @escaping @Sendable (any Error) -> Void,
+        make: @escaping @Sendable (VirtioDeviceContext) throws -> any VirtioDevice,
+    ) throws {
+        configuration = description.configuration
+        registers = Mutex(MMIORegisters(description))
+        let interrupt = try VirtioInterrupt()
+        let kicks = try description.queueSizes.map { _ throws(SyscallError) in try Kick() }
+        self.thread = thread
+        self.interrupt = interrupt
+        self.kicks = kicks
+        life = try thread.runBlocking { loop in
+            let context = VirtioDeviceContext(loop: loop, memory: memory, interrupt: interrupt)
+            let life = DeviceLife(try make(context), context, report: report)
+            for (queue, kick) in kicks.enumerated() {
+                try life.watch(kick.bell, queue: queue) { kick.bell.answer() }
+            }
+            return LoopConfined(life, to: loop)
+        }
+    }
+
+    /// A read of `count` bytes at an offset of the window. What is not a register reads as zero.
+    package func read(_ offset: UInt64, count: Int) -> UInt64 {
+        if offset >= Self.configurationOffset {
+            return readConfiguration(offset - Self.configurationOffset, count: count)
+        }
+        guard count == 4, offset % 4 == 0 else { return 0 }
+        let value = registers.withLock {
+            $0.read(offset, interruptStatus: interrupt.status, needsReset: interrupt.needsReset)
+        }
+        return UInt64(value)
+    }
+
+    private func readConfiguration(_ offset: UInt64, count: Int) -> UInt64 {
+        guard let start = Int(exactly: offset), start < configuration.count else { return 0 }
+        return configuration[start...].prefix(count).reversed().reduce(0) { $0 << 8 | UInt64($1) }
+    }
+
+    /// A write of `count` bytes. What is not a register, and what is not allowed now, is ignored.
+    package func write(_ offset: UInt64, _ value: UInt64, count: Int) {
+        guard count == 4, offset % 4 == 0, offset < Self.configurationOffset else { return }
+        let value = UInt32(truncatingIfNeeded: value)
+        switch offset {
+        case Self.notifyOffset:
+            if let queue = Int(exactly: value), kicks.indices.contains(queue) { kicks[queue].bell.ring() }
+        case 0x64: interrupt.acknowledge(value)
+        default:
+            switch registers.withLock({ $0.write(offset, value) }) {
+            case .none: break
+            case .activate(let queues, let features):
+                thread.submit { [life] loop in life.get(on: loop).activate(queues, features) }
+            case .reset:
+                // The driver may use the memory of its requests as soon as the write is done, so this waits for the device.
+                // It throws only where this process cannot have an eventfd, and then the reset is on its way all the same.
+                try? thread.runBlocking { [life] loop in life.get(on: loop).reset() }
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+package import LinuxSystem
+package import MachineMemory
+
+/// A device, apart from how the guest reaches it. Confined to the thread of its loop.
+package protocol VirtioDevice: AnyObject {
+    /// The driver is ready. A queue that it did not set up is nil.
+    func activate(_ queues: [VirtQueue?], features: VirtioFeatures) throws
+    /// The driver put something into a queue, or may have.
+    func notified(queue: Int) throws
+    /// Back to what it was before `activate`: no request is under way when this returns.
+    func reset()
+}
+
+/// What the guest may know of a device before it talks to it.
+package struct VirtioDeviceDescription: Sendable {
+    package var kind: VirtioDeviceKind
+    package var features: VirtioFeatures
+    /// Largest size of each queue.
+    package var queueSizes: [UInt16]
+    /// The device's configuration (its section of chapter 5).
+    package var configuration: [UInt8]
+
+    package init(
+        kind: VirtioDeviceKind,
+        features: VirtioFeatures = [],
+        queueSizes: [UInt16],
+        configuration: [UInt8] = [],
+    ) {
+        self.kind = kind
+        self.features = features.union(.transport)
+        self.queueSizes = queueSizes
+        self.configuration = configuration
+    }
+}
+
+/// What a device is made with, on the thread of its loop.
+package struct VirtioDeviceContext {
+    package let loop: EventLoop
+    package let memory: GuestMemory
+    package let interrupt: VirtioInterrupt
+
+    package init(loop: EventLoop, memory: GuestMemory, interrupt: VirtioInterrupt) {
+        self.loop = loop
+        self.memory = memory
+        self.interrupt = interrupt
+    }
+}
+
+extension VirtioDeviceContext {
+    /// Serves every request of a queue, until there is none, and tells the driver.
+    ///
+    /// `serve` returns how many bytes it wrote, or nil to leave the request and all behind it for later.
+    package func drain(_ queue: VirtQueue, _ serve: (DescriptorChain) throws -> Int?) throws {
+        var isBlocked = false
+        repeat {
+            while !isBlocked, let chain = try queue.next() {
+                if let written = try serve(chain) {
+                    queue.finish(chain, written: written)
+                } else {
+                    queue.putBack()
+                    isBlocked = true
+                }
+            }
+        } while !isBlocked && queue.awaitRequest()
+        if queue.takesInterrupt() { interrupt.raise(.usedBuffer) }
+    }
+}

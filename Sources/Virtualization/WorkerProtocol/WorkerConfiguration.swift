@@ -1,0 +1,129 @@
+internal import ByteCodec
+
+/// Numbers of the descriptors that a worker is started with. It opens nothing else that has a name.
+package enum WorkerDescriptor {
+    /// A stream: reports to the parent. When the parent's end closes, the worker ends.
+    package static let reports: Int32 = 3
+    /// A file with the encoded `WorkerConfiguration`.
+    package static let configuration: Int32 = 4
+    /// The kernel's console, which only the guest writes.
+    package static let console: Int32 = 5
+    /// The stream behind the guest's control port.
+    package static let control: Int32 = 6
+    package static let kvm: Int32 = 7
+    package static let kernel: Int32 = 8
+    package static let initramfs: Int32 = 9
+    /// The disks of the configuration, in order.
+    package static let firstDisk: Int32 = 10
+}
+
+/// What a worker is to make, beside what its descriptors stand for.
+package struct WorkerConfiguration: Hashable, Sendable {
+    package struct Disk: Hashable, Sendable {
+        package var serial: String
+        package var isReadOnly: Bool
+
+        package init(serial: String, isReadOnly: Bool) {
+            self.serial = serial
+            self.isReadOnly = isReadOnly
+        }
+    }
+
+    package enum Violation: Error, Hashable, Sendable {
+        case version(UInt32)
+        case truncated
+        case tooLong
+        case notUTF8
+        case trailing(count: Int)
+    }
+
+    private static let version: UInt32 = 1
+    /// Of a worker's configuration, most of which is the boot segment.
+    package static let maxSize = 16 << 20
+
+    package var memoryBytes: UInt64
+    package var vcpus: Int
+    package var commandLine: String
+    /// An archive behind the initramfs.
+    package var bootSegment: [UInt8]
+    package var controlPort: String
+    package var disks: [Disk]
+
+    package init(
+        memoryBytes: UInt64,
+        vcpus: Int,
+        commandLine: String,
+        bootSegment: [UInt8],
+        controlPort: String,
+        disks: [Disk],
+    ) {
+        self.memoryBytes = memoryBytes
+        self.vcpus = vcpus
+        self.commandLine = commandLine
+        self.bootSegment = bootSegment
+        self.controlPort = controlPort
+        self.disks = disks
+    }
+}
+
+extension WorkerConfiguration {
+    package var encoded: [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.append(littleEndian: Self.version)
+        bytes.append(littleEndian: memoryBytes)
+        bytes.append(littleEndian: UInt32(vcpus))
+        bytes.appendField(Array(commandLine.utf8))
+        bytes.appendField(bootSegment)
+        bytes.appendField(Array(controlPort.utf8))
+        bytes.append(littleEndian: UInt32(disks.count))
+        for disk in disks {
+            bytes.appendField(Array(disk.serial.utf8))
+            bytes.append(disk.isReadOnly ? 1 : 0)
+        }
+        return bytes
+    }
+
+    package init(decoding bytes: [UInt8]) throws(Violation) {
+        guard bytes.count <= Self.maxSize else { throw .tooLong }
+        do {
+            var reader = ByteReader(bytes)
+            let version = try reader.littleEndian(UInt32.self)
+            guard version == Self.version else { throw Violation.version(version) }
+            memoryBytes = try reader.littleEndian()
+            vcpus = Int(try reader.littleEndian(UInt32.self))
+            commandLine = try reader.text()
+            bootSegment = try reader.field()
+            controlPort = try reader.text()
+            let count = try reader.littleEndian(UInt32.self)
+            disks = []
+            for _ in 0..<count {
+                disks.append(Disk(serial: try reader.text(), isReadOnly: try reader.littleEndian(UInt8.self) != 0))
+            }
+            guard reader.remaining == 0 else { throw Violation.trailing(count: reader.remaining) }
+        } catch let violation as Violation {
+            throw violation
+        } catch {
+            throw .truncated
+        }
+    }
+}
+
+extension [UInt8] {
+    mutating func appendField(_ field: [UInt8]) {
+        append(littleEndian: UInt32(field.count))
+        self += field
+    }
+}
+
+extension ByteReader {
+    mutating func field() throws(ByteReaderOverrun) -> [UInt8] {
+        Array(try slice(Int(try littleEndian(UInt32.self))))
+    }
+
+    mutating func text() throws -> String {
+        guard let text = String(validating: try field(), as: UTF8.self) else {
+            throw WorkerConfiguration.Violation.notUTF8
+        }
+        return text
+    }
+}
