@@ -58,6 +58,8 @@ build_root() { # KERNEL_TREE IMAGE
         --customize-hook='rm -rf "$1"/var/cache/apt/* "$1"/var/lib/apt/lists/* "$1"/var/log/*' \
         bookworm "$tree" >&2
     cp -a "$1/lib/modules" "$tree/usr/lib/"
+    # What every run loads should not have to be decompressed by an emulated processor.
+    xz -d "$tree"/usr/lib/modules/*/kernel/{arch/x86/kvm/*,virt/lib/irqbypass}.ko.xz
     chroot "$tree" depmod "$(basename "$1"/lib/modules/*)"
     # Sparse, with room for what a command writes during its run.
     mke2fs -q -t ext4 -O '^has_journal' -m 0 -E lazy_itable_init=1 -d "$tree" "$2" 4G >&2
