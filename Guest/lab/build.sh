@@ -11,7 +11,7 @@ help_if_asked "$@"
 
 here=$ROOT/Guest/lab
 # What Swift executables need beside the Swift runtime is libstdc++6, libgcc-s1, zlib1g and tzdata.
-packages=ca-certificates,e2fsprogs,git,iproute2,kmod,libgcc-s1,libstdc++6,procps,qemu-system-x86,strace,tzdata,util-linux,zlib1g
+packages=ca-certificates,cpio,e2fsprogs,git,iproute2,kmod,libgcc-s1,libstdc++6,procps,python3,qemu-system-x86,strace,tzdata,util-linux,zlib1g
 # The kernel of the same source as the guest kernel, so that one package update moves both.
 version=$(dpkg-query -W -f '${Version}' linux-source-6.12 2> /dev/null) ||
     die "the Debian package linux-source-6.12 is missing; run: apt-get install linux-source-6.12 (or: make setup)" 3
