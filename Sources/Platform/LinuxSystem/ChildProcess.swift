@@ -43,7 +43,17 @@ package struct SpawnRequest: Sendable {
 /// A limit of `setrlimit(2)`.
 package struct ResourceLimit: Hashable, Sendable {
     package enum Resource: Sendable {
-        case openFiles, processes, fileSize, core
+        case openFiles, processes, fileSize, core, lockedMemory
+
+        var number: Int32 {
+            switch self {
+            case .openFiles: Int32(RLIMIT_NOFILE.rawValue)
+            case .processes: Int32(__RLIMIT_NPROC.rawValue)
+            case .fileSize: Int32(RLIMIT_FSIZE.rawValue)
+            case .core: Int32(RLIMIT_CORE.rawValue)
+            case .lockedMemory: Int32(__RLIMIT_MEMLOCK.rawValue)
+            }
+        }
     }
 
     package var resource: Resource
@@ -57,14 +67,7 @@ package struct ResourceLimit: Hashable, Sendable {
     }
 
     fileprivate var shim: clinux_rlimit {
-        let number =
-            switch resource {
-            case .openFiles: Int32(RLIMIT_NOFILE.rawValue)
-            case .processes: Int32(__RLIMIT_NPROC.rawValue)
-            case .fileSize: Int32(RLIMIT_FSIZE.rawValue)
-            case .core: Int32(RLIMIT_CORE.rawValue)
-            }
-        return clinux_rlimit(resource: number, soft: soft, hard: hard)
+        clinux_rlimit(resource: resource.number, soft: soft, hard: hard)
     }
 }
 
