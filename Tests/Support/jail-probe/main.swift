@@ -1,6 +1,7 @@
 // Confines itself as its arguments say and writes, one line each, what holds then and how each attempt went.
 //
-//     jail-probe [--waive LAYER]… [--identity root|UID] [--share FD:ro|rw]… [--errno] [--as UID] [--threads COUNT] ATTEMPT…
+//     jail-probe [--waive LAYER]… [--identity root|UID] [--share FD:ro|rw]… [--errno] [--as UID] [--threads COUNT] [--files COUNT]
+//                [--death-signal NUMBER] ATTEMPT…
 
 import Glibc
 import Jail
@@ -36,6 +37,8 @@ while let argument = arguments.popFirst() {
         try ProcessRestrictions.setDumpable(true)
     case "--threads": limits.threads = UInt64(arguments.popFirst() ?? "") ?? 64
     case "--files": limits.openFiles = UInt64(arguments.popFirst() ?? "") ?? 1024
+    case "--death-signal":
+        try ProcessRestrictions.setParentDeathSignal(Int32(arguments.popFirst() ?? "") ?? 0)
     default: attempts.append(argument)
     }
 }
@@ -50,6 +53,8 @@ plan.waived = waived
 plan.identity = identity
 plan.shares = shares
 plan.limits = limits
+
+_ = Attempts.pipe
 
 let clock = ContinuousClock()
 let start = clock.now

@@ -85,8 +85,8 @@ package struct SeccompFilter: Hashable, Sendable {
     }
 
     /// Allows the call where all conditions hold.
-    package mutating func allow(_ call: SystemCall, where conditions: Condition...) {
-        answer(call, with: .allow, where: conditions)
+    package mutating func allow(_ call: SystemCall, where first: Condition, _ others: Condition...) {
+        answer(call, with: .allow, where: [first] + others)
     }
 
     /// Lets the call fail.
