@@ -9,7 +9,8 @@ package enum Jail {
     /// Puts on all layers that are not waived, in the order of `JailLayer`.
     ///
     /// The process must have one thread, because the kernel binds threads, not processes; those started later inherit all.
-    /// Open descriptors keep working. After an error the process is confined in part and should end.
+    /// Open descriptors keep working; so a directory that is open and not among the plan's shares leads up to the host's
+    /// root still, for all calls that Landlock does not judge (`stat`, `chmod`): close it before. After an error the process is confined in part and should end.
     package static func apply(_ plan: JailPlan) throws(JailError) -> JailReport {
         var report = JailReport()
         var state = JailState(plan: plan)

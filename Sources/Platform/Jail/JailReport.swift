@@ -12,10 +12,20 @@ package struct JailReport: Hashable, Sendable, CustomStringConvertible {
     package struct Entry: Hashable, Sendable {
         package let layer: JailLayer
         package let state: State
+
+        package init(_ layer: JailLayer, _ state: State) {
+            self.layer = layer
+            self.state = state
+        }
     }
 
     /// One for each layer, in order.
-    package private(set) var entries: [Entry] = []
+    package private(set) var entries: [Entry]
+
+    /// A report that arrived from elsewhere.
+    package init(entries: [Entry] = []) {
+        self.entries = entries
+    }
 
     package subscript(layer: JailLayer) -> State? {
         entries.first { $0.layer == layer }?.state
@@ -25,7 +35,7 @@ package struct JailReport: Hashable, Sendable, CustomStringConvertible {
     package var isComplete: Bool { entries.allSatisfy { $0.state == .installed } }
 
     mutating func append(_ layer: JailLayer, _ state: State) {
-        entries.append(Entry(layer: layer, state: state))
+        entries.append(Entry(layer, state))
     }
 
     /// One line for each layer.

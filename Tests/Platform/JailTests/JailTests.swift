@@ -157,6 +157,25 @@ import Testing
         #expect(alone.status == JailProbe.endedByFilter)
     }
 
+    @Test func `the filter alone opens no path, and says so in the way that the C library expects`() async throws {
+        let probe = try await probe(
+            .unprivileged,
+            waive: [.namespaces, .landlock],
+            "open-passwd",
+            "open-proc",
+            "create-in-root",
+        )
+        #expect(probe.status == .exited(0))
+        #expect(probe.results == ["open-passwd": "ENOENT", "open-proc": "ENOENT", "create-in-root": "ENOENT"])
+    }
+
+    @Test func `one run can show all that the filter stops`() async throws {
+        let user = try JailProbe.User.unprivileged.arguments()
+        let attempts = ["execute", "socket", "signal-parent", "map-code", "protect-code", "mount", "become-root"]
+        let probe = try await JailProbe.run(arguments: user + ["--errno"] + attempts)
+        for attempt in attempts { #expect(probe.results[attempt] == "EUCLEAN", "\(attempt)") }
+    }
+
     @Test(arguments: JailProbe.User.allCases)
     func `what a worker needs goes on working`(_ user: JailProbe.User) async throws {
         let input = try OwnedFD.memoryFile(named: "input", contents: Array("here".utf8))

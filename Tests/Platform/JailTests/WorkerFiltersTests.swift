@@ -8,6 +8,7 @@ import Testing
         var filters = WorkerFilters(processID: 77)
         filters.vcpuRequests = [0xAE80]
         filters.deviceRequests = [0x4020_AE76]
+        filters.servesShares = true
         return filters
     }()
 
@@ -82,6 +83,15 @@ import Testing
                 for filter in all { #expect(filter.decision(for: data) != .allow, "\(call) \(second)") }
             }
         }
+    }
+
+    @Test func `without shares the first filter opens nothing either`() {
+        var filters = filters
+        filters.servesShares = false
+        #expect(filters.starting.decision(for: SystemCallData(.openat, 3)) == .errno(.notFound))
+        #expect(filters.starting.decision(for: SystemCallData(.openat2, 3)) == .killProcess)
+        #expect(filters.starting.decision(for: SystemCallData(.newfstatat, 3, 0, 0, 0)) == .killProcess)
+        #expect(filters.starting.decision(for: SystemCallData(.newfstatat, 3, 0, 0, 0x1000)) == .allow)
     }
 
     @Test func `each is a program that the kernel's limits allow`() throws {

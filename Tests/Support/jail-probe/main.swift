@@ -11,7 +11,7 @@ var waived: Set<JailLayer> = []
 var identity = JailPlan.Identity.unique
 var shares: [JailPlan.Share] = []
 var attempts: [String] = []
-var filter = WorkerFilters().starting
+var isSoft = false
 var limits = JailPlan.Limits()
 
 var arguments = CommandLine.arguments.dropFirst()
@@ -26,10 +26,7 @@ while let argument = arguments.popFirst() {
         let parts = (arguments.popFirst() ?? "").split(separator: ":")
         shares.append(.init(descriptor: Int32(parts[0]) ?? -1, access: parts[1] == "rw" ? .readWrite : .readOnly))
     case "--errno":
-        // What the filter does not know fails, so that an attempt shows what the other layers say… or this one does.
-        var soft = SeccompFilter(defaultAction: .errno(Errno(rawValue: EUCLEAN)))
-        soft.formUnion(filter)
-        filter = soft
+        isSoft = true
     case "--as":
         let user = UInt32(arguments.popFirst() ?? "") ?? 65534
         try ProcessRestrictions.become(uid: user, gid: user)
@@ -47,6 +44,12 @@ func say(_ line: String) {
     // Nobody is left to tell when the pipe is closed.
     try? StandardStream.write(Array((line + "\n").utf8), to: 1)
 }
+
+var filters = WorkerFilters()
+filters.servesShares = !shares.isEmpty
+// What the filter does not know ends the process, or only fails, so that one run can show several attempts.
+var filter = SeccompFilter(defaultAction: isSoft ? .errno(Errno(rawValue: EUCLEAN)) : .killProcess)
+filter.formUnion(filters.starting)
 
 var plan = JailPlan(seccomp: filter)
 plan.waived = waived

@@ -53,7 +53,11 @@ extension JailState {
                 // Without the right to give them up for good there are none to give up, and no_new_privs keeps it so.
                 if error.errno != .notPermitted { throw .system(error) }
             }
-            if isRoot { try leaveRoot(&missing) }
+            if isRoot {
+                try leaveRoot(&missing)
+            } else if ProcessRestrictions.userID == 0 {
+                missing.append("the user is still this container's root, which allows no other here")
+            }
             try attempt(ProcessRestrictions.emptyCapabilities)
         }
         return missing

@@ -11,6 +11,8 @@ package import LinuxSystem
 /// Of the rules that match a call the mildest answer holds, in whatever order they were added; a call that none matches gets
 /// the default action. Calls of another architecture or of the x32 ABI always end the process: their numbers mean other calls.
 ///
+/// A process that was ended shows as ended by `SIGSYS`; the kernel's audit log (`dmesg`, type=1326) has the call's number.
+///
 /// The compiler is our own, and not libseccomp, because the worker is a small static executable that needs a sorted table and
 /// two dozen lines of assembler of it; and because a rule here is a value that a test can run against its program.
 package struct SeccompFilter: Hashable, Sendable {

@@ -12,6 +12,8 @@ package struct WorkerFilters: Sendable {
     package var vcpuRequests: [UInt32] = []
     /// `ioctl(2)` requests of the threads that serve devices and of the main thread.
     package var deviceRequests: [UInt32] = []
+    /// Whether there is a thread for shared directories. Without one no thread names a file.
+    package var servesShares = false
 
     package init(processID: Int32 = HostFacts.processID) {
         self.processID = UInt32(bitPattern: processID)
@@ -53,7 +55,7 @@ package struct WorkerFilters: Sendable {
     /// What the jail puts on first: all of the above, and to start and to narrow threads.
     package var starting: SeccompFilter {
         var filter = vcpuThread
-        filter.formUnion(shareThread)
+        filter.formUnion(servesShares ? shareThread : deviceThread)
         filter.formUnion(mainThread)
         filter.allowThreads()
         return filter
@@ -63,7 +65,9 @@ package struct WorkerFilters: Sendable {
     private var runtime: SeccompFilter {
         var filter = SeccompFilter()
         // Event descriptors, pipes and the log.
-        filter.allow(.read, .write, .readv, .writev, .close)
+        filter.allow(.read, .write, .readv, .writev, .close, .fstat)
+        // fstat(3) is this call in the C library.
+        filter.allow(.newfstatat, where: .argument(3, masked: Flag.atEmptyPath, equals: Flag.atEmptyPath))
 
         filter.allow(.munmap, .mremap, .madvise, .brk)
         // No new code, and none that is changed.
@@ -115,9 +119,7 @@ extension SeccompFilter {
     /// Files that are open.
     fileprivate mutating func allowFiles() {
         allow(.pread64, .pwrite64, .preadv, .pwritev, .preadv2, .pwritev2, .lseek)
-        allow(.fsync, .fdatasync, .sync_file_range, .fallocate, .ftruncate, .fstat, .fstatfs)
-        // fstat(2) is this call in the C library.
-        allow(.newfstatat, where: .argument(3, masked: Flag.atEmptyPath, equals: Flag.atEmptyPath))
+        allow(.fsync, .fdatasync, .sync_file_range, .fallocate, .ftruncate, .fstatfs)
         for command in Flag.descriptorCommands { allow(.fcntl, where: .argument(1, equals: command)) }
     }
 
