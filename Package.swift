@@ -44,6 +44,13 @@ let table: [Module] = [
     Module(name: "CEarlyInit", layer: .platform, kind: .c),
     Module(name: "CLinux", layer: .platform, kind: .c),
     Module(name: "GuestAPI", layer: .platform, kind: .generated, products: [.protobuf]),
+    Module(
+        name: "Jail",
+        layer: .platform,
+        uses: ["LinuxSystem"],
+        tested: true,
+        testUses: ["LinuxSystem", "jail-probe"],
+    ),
     Module(name: "LinuxSystem", layer: .platform, uses: ["CLinux"], tested: true),
     Module(name: "Primitives", layer: .platform, tested: true),
     Module(
@@ -331,7 +338,14 @@ let suiteTargets = suites.map { suite in
 
 /// What tests of several modules share.
 let testSupport: [Target] = [
-    .target(name: "TestSupport", path: "Tests/Support/TestSupport", swiftSettings: swiftSettings)
+    // Puts the jail on itself and tries what it must not: a process with one thread, which no test process has.
+    .executableTarget(
+        name: "jail-probe",
+        dependencies: ["Jail", "LinuxSystem"],
+        path: "Tests/Support/jail-probe",
+        swiftSettings: swiftSettings,
+    ),
+    .target(name: "TestSupport", path: "Tests/Support/TestSupport", swiftSettings: swiftSettings),
 ]
 
 /// Figures against a peer; not part of the product.
