@@ -91,7 +91,10 @@ actor SharedBoxes {
         let task =
             booting[backend]
             ?? Task {
-                try await backend.backend().boot(configuration)
+                let box = try await backend.backend().boot(configuration)
+                // It is to outlive every test: what ends it earlier is the cause of all that fails after it.
+                Task { print("the shared \(backend) box ended: \(try await box.waitUntilEnded())") }
+                return box
             }
         booting[backend] = task
         return try await task.value
