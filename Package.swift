@@ -70,24 +70,38 @@ let table: [Module] = [
         name: "LinuxBoot",
         layer: .virtualization,
         uses: ["ByteCodec", "LinuxSystem", "MachineMemory"],
+        tested: true,
+        testUses: ["ByteCodec", "LinuxSystem", "MachineMemory"],
     ),
-    Module(name: "MachineMemory", layer: .virtualization, uses: ["LinuxSystem"]),
+    Module(
+        name: "MachineMemory",
+        layer: .virtualization,
+        uses: ["LinuxSystem"],
+        tested: true,
+        testUses: ["LinuxSystem"],
+    ),
     Module(
         name: "Virtio",
         layer: .virtualization,
         uses: ["LinuxSystem", "MachineMemory"],
+        tested: true,
+        testUses: ["MachineMemory", "VirtioDriver"],
     ),
     Module(
         name: "VirtioDevices",
         layer: .virtualization,
         uses: ["ByteCodec", "LinuxSystem", "MachineMemory", "Virtio"],
+        tested: true,
+        testUses: ["LinuxSystem", "MachineMemory", "Virtio", "VirtioDriver"],
     ),
     Module(
         name: "VMM",
         layer: .virtualization,
-        uses: ["KVM", "LinuxBoot", "LinuxSystem", "MachineMemory", "Virtio", "VirtioDevices", "WorkerProtocol"],
+        uses: [
+            "Jail", "KVM", "LinuxBoot", "LinuxSystem", "MachineMemory", "Virtio", "VirtioDevices", "WorkerProtocol",
+        ],
     ),
-    Module(name: "WorkerProtocol", layer: .virtualization, uses: ["ByteCodec"]),
+    Module(name: "WorkerProtocol", layer: .virtualization, uses: ["ByteCodec"], tested: true),
 
     // Sandbox: a box and the backends that make one.
     Module(
@@ -110,7 +124,7 @@ let table: [Module] = [
     Module(
         name: "SandboxKVM",
         layer: .sandbox,
-        uses: ["LinuxSystem", "Primitives", "Sandboxing", "WorkerProtocol"],
+        uses: ["Jail", "LinuxSystem", "Primitives", "Sandboxing", "WorkerProtocol"],
     ),
     Module(name: "SandboxMock", layer: .sandbox, uses: ["Primitives", "Sandboxing"]),
     Module(
@@ -338,6 +352,12 @@ let suiteTargets = suites.map { suite in
 
 /// What tests of several modules share.
 let testSupport: [Target] = [
+    .target(
+        name: "VirtioDriver",
+        dependencies: ["MachineMemory", "Virtio"],
+        path: "Tests/Support/VirtioDriver",
+        swiftSettings: swiftSettings,
+    ),
     // Puts the jail on itself and tries what it must not: a process with one thread, which no test process has.
     .executableTarget(
         name: "jail-probe",

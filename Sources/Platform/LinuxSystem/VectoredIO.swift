@@ -48,6 +48,22 @@ extension OwnedFD {
     }
 }
 
+extension OwnedFD {
+    /// Blocks this thread until there is something to read, or the time is over; whether there is.
+    package func waitUntilReadable(for duration: Duration) throws(SyscallError) -> Bool {
+        var entry = pollfd(fd: rawValue, events: Int16(POLLIN), revents: 0)
+        let (seconds, attoseconds) = duration.components
+        let milliseconds = Int32(clamping: seconds * 1000 + attoseconds / 1_000_000_000_000_000)
+        // SAFETY: one entry is passed and filled.
+        return try retrying("poll") { unsafe poll(&entry, 1, milliseconds) } > 0
+    }
+
+    /// Ends both directions of a socket.
+    package func shutDown() throws(SyscallError) {
+        try retrying("shutdown") { shutdown(rawValue, Int32(SHUT_RDWR)) }
+    }
+}
+
 /// Files as disks.
 extension OwnedFD {
     /// Size in bytes of a regular file.
