@@ -54,6 +54,15 @@ let table: [Module] = [
     ),
     Module(name: "TTRPCMessages", layer: .platform, kind: .generated, products: [.protobuf]),
 
+    // Virtualization: one virtual machine. The worker alone links these, but for the protocol it is spoken to with.
+    Module(
+        name: "SharedFS",
+        layer: .virtualization,
+        uses: ["ByteCodec", "LinuxSystem"],
+        tested: true,
+        testUses: ["ByteCodec", "LinuxSystem"],
+    ),
+
     // Sandbox: a box and the backends that make one.
     Module(
         name: "GuestAgentCore",

@@ -133,4 +133,5 @@ enum clinux_spawn_step {
 /// Starts a process. Returns its pid and stores a pidfd, or returns -errno and stores the step that failed.
 int clinux_spawn(const struct clinux_spawn_options *options, int *pidfd, int *failed_step);
 
+#include "CLinuxFiles.h"
 #include "CLinuxMachine.h"
