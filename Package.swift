@@ -301,10 +301,12 @@ let fuzzers: [Target] =
     Context.environment["VOIDBOX_FUZZ"] == nil
     ? []
     : [.target(name: "FuzzDriver", path: "Fuzz/FuzzDriver", swiftSettings: swiftSettings)]
-        + [("ttrpc", "TTRPC"), ("spec", "Spec"), ("claude-stream", "AgentRuntimes")].map { name, module in
+        + [("ttrpc", "TTRPC"), ("spec", "Spec"), ("claude-stream", "AgentRuntimes"), ("fuse", "SharedFS")].map {
+            name,
+            module in
             .executableTarget(
                 name: "fuzz-\(name)",
-                dependencies: ["FuzzDriver", .target(name: module)],
+                dependencies: ["FuzzDriver", "LinuxSystem", .target(name: module)],
                 path: "Fuzz/\(name)",
                 swiftSettings: swiftSettings,
             )
