@@ -36,6 +36,7 @@ struct KernelTests {
         let prelude = """
             set -u
             mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions share \(mountPoint) || exit 9
+            echo >&4
             cd \(mountPoint) || exit 9
             fail() { echo "FAILED: $*"; }
             expect() { [ "$1" = "$2" ] || fail "$3: got $1, not $2"; }
@@ -45,6 +46,7 @@ struct KernelTests {
             """
         let device = try OwnedFD.open("/dev/fuse", OwnedFD.readWrite)
         let output = try OwnedFD.pipe()
+        let mounted = try OwnedFD.pipe()
         let nothing = try OwnedFD.open("/dev/null", OwnedFD.readWrite)
         let child = try await Spawner().spawn(
             SpawnRequest(
@@ -52,13 +54,15 @@ struct KernelTests {
                 argv: ["unshare", "--mount", "--propagation", "private", "sh", "-c", prelude + script],
                 environment: ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "HOME=/nonexistent"],
             ),
-            descriptors: [nothing.rawValue, output.second.rawValue, output.second.rawValue, device.rawValue],
+            descriptors: [
+                nothing.rawValue, output.second.rawValue, output.second.rawValue, device.rawValue,
+                mounted.second.rawValue,
+            ],
         )
-        let reading = output.keepFirst()
-        let serving = Serving(guest, try device.duplicate())
+        let reading = output.keepFirst().relinquish()
+        let serving = Serving(guest, try device.duplicate(), mounted.keepFirst())
         Thread { serving.run() }.start()
         let text = await withCheckedContinuation { continuation in
-            let reading = reading.relinquish()
             Thread {
                 let bytes = try? OwnedFD(adopting: reading).readAll(limit: 1 << 20)
                 continuation.resume(returning: String(decoding: bytes ?? [], as: UTF8.self))
@@ -72,14 +76,18 @@ struct KernelTests {
     private final class Serving: @unchecked Sendable {
         private let guest: GuestKernel
         private let device: OwnedFD
+        private let mounted: OwnedFD
 
-        init(_ guest: GuestKernel, _ device: consuming OwnedFD) {
+        init(_ guest: GuestKernel, _ device: consuming OwnedFD, _ mounted: consuming OwnedFD) {
             self.guest = guest
             self.device = device
+            self.mounted = mounted
         }
 
         /// Serves until the mount is gone.
         func run() {
+            // Before the mount there is nothing to read from; if it fails, the pipe ends.
+            guard case .bytes? = try? mounted.read(upTo: 1) else { return }
             while case .bytes(let request)? = try? device.read(upTo: 1 << 20 + 4096) {
                 guard let length = FUSERequest.controlLength(header: Array(request.prefix(40)), length: request.count)
                 else {
@@ -115,8 +123,8 @@ struct KernelTests {
             chmod 600 a; echo secret > a
             expect "$(as 1000 cat a)" secret 'the owner reads'
             as 1001 cat a 2>/dev/null && fail 'another user reads'
-            chmod 755 . ; as 1001 touch b 2>/dev/null && fail 'another user creates'
-            chmod 1777 .; as 1001 touch b || fail 'anyone may create in a sticky directory'
+            chmod 755 . ; as 1001 sh -c 'echo > b' 2>/dev/null && fail 'another user creates'
+            chmod 1777 .; as 1001 sh -c 'echo > b' || fail 'anyone may create in a sticky directory'
             as 1001 rm -f a 2>/dev/null && fail 'another user removes from a sticky directory'
             chown 1000:1000 a || fail 'chown to the owner'
             chown 0:0 a 2>/dev/null && fail 'chown to root'
@@ -134,8 +142,8 @@ struct KernelTests {
     @Test func `names, links and renames`() async throws {
         let output = try await run(
             """
-            n=$(printf '%0255d' 7); : > "$n" || fail '255 bytes'; [ -f "$n" ] || fail '255 bytes found'
-            : 2>/dev/null > "${n}0" && fail '256 bytes'
+            n=$(printf '%0255d' 7); touch "$n" || fail '255 bytes'; [ -f "$n" ] || fail '255 bytes found'
+            touch "${n}0" 2>/dev/null && fail '256 bytes'
             rm "$n"
             echo one > a; ln a b; expect "$(stat -c %h a)" 2 'link count'; [ a -ef b ] || fail 'same file'
             rm a; expect "$(stat -c %h b)" 1 'link count after unlink'
