@@ -10,7 +10,7 @@ struct NoData: FUSEData {
 }
 
 func littleEndian(_ value: some FixedWidthInteger) -> [UInt8] {
-    withUnsafeBytes(of: value.littleEndian) { unsafe Array($0) }
+    stride(from: 0, to: value.bitWidth, by: 8).map { UInt8(truncatingIfNeeded: value >> $0) }
 }
 
 let memory = "/dev/shm"
