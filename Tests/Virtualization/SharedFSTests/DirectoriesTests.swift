@@ -221,17 +221,15 @@ import Testing
     @Test func `a deep tree does not exhaust the stack`() throws {
         let guest = try GuestKernel { $0.maxDescriptors = 4 }
         var nodes = [GuestKernel.root]
-        for _ in 0..<3000 { nodes.append(try guest.mkdir("d", in: nodes.last ?? 1).node) }
+        for _ in 0..<1000 { nodes.append(try guest.mkdir("d", in: nodes.last ?? 1).node) }
         for name in ["a", "b", "c", "e"] { try guest.write("", to: name) }
         #expect(try guest.attributes(nodes.last ?? 1).links == 2)
-        // Deeper than a path can say, so that only the guest can remove it.
         for parent in nodes.dropLast().reversed() { try guest.rmdir("d", in: parent) }
     }
 
-    @Test(.enabled(if: ProcessInfo.processInfo.environment["VOIDBOX_SLOW_TESTS"] != nil, "makes a million files"))
-    func `a directory of a million entries is listed and emptied`() throws {
-        let guest = try GuestKernel(fill: { try fill($0, 1_000_000) })
-        #expect(Set(try guest.list(size: 1 << 20).map(\.name)).count == 1_000_000)
+    @Test func `a directory of many more entries than descriptors is listed and emptied`() throws {
+        let guest = try GuestKernel({ $0.maxDescriptors = 100 }, fill: { try fill($0, 20000) })
+        #expect(Set(try guest.list(size: 1 << 20).map(\.name)).count == 20000)
         let handle = try guest.opendir()
         var offset: UInt64 = 0
         var removed = 0
@@ -243,7 +241,7 @@ import Testing
                 removed += 1
             }
         }
-        #expect(removed == 1_000_000)
+        #expect(removed == 20000)
         #expect(try guest.list().isEmpty)
     }
 }
