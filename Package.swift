@@ -81,6 +81,13 @@ let table: [Module] = [
         testUses: ["LinuxSystem"],
     ),
     Module(
+        name: "SharedFS",
+        layer: .virtualization,
+        uses: ["ByteCodec", "LinuxSystem"],
+        tested: true,
+        testUses: ["ByteCodec", "LinuxSystem"],
+    ),
+    Module(
         name: "Virtio",
         layer: .virtualization,
         uses: ["LinuxSystem", "MachineMemory"],
@@ -90,7 +97,7 @@ let table: [Module] = [
     Module(
         name: "VirtioDevices",
         layer: .virtualization,
-        uses: ["ByteCodec", "LinuxSystem", "MachineMemory", "Virtio"],
+        uses: ["ByteCodec", "LinuxSystem", "MachineMemory", "SharedFS", "Virtio"],
         tested: true,
         testUses: ["LinuxSystem", "MachineMemory", "Virtio", "VirtioDriver"],
     ),
@@ -98,7 +105,8 @@ let table: [Module] = [
         name: "VMM",
         layer: .virtualization,
         uses: [
-            "Jail", "KVM", "LinuxBoot", "LinuxSystem", "MachineMemory", "Virtio", "VirtioDevices", "WorkerProtocol",
+            "Jail", "KVM", "LinuxBoot", "LinuxSystem", "MachineMemory", "SharedFS", "Virtio", "VirtioDevices",
+            "WorkerProtocol",
         ],
     ),
     Module(name: "WorkerProtocol", layer: .virtualization, uses: ["ByteCodec"], tested: true),
@@ -229,7 +237,7 @@ let suites: [Suite] = [
 let gates = ["CKVM": "KVM", "CLinux": "LinuxSystem"]
 
 /// What only the worker of a machine links: everybody else spawns it.
-let workerModules: Set = ["KVM", "LinuxBoot", "MachineMemory", "VMM", "Virtio", "VirtioDevices"]
+let workerModules: Set = ["KVM", "LinuxBoot", "MachineMemory", "SharedFS", "VMM", "Virtio", "VirtioDevices"]
 
 /// Modules that reach only the platform layer, because they run in the guest.
 let guestModules: Set = ["ClaudioCore", "GuestAgentCore", "claudio", "voidbox-guest"]
@@ -383,10 +391,12 @@ let fuzzers: [Target] =
     Context.environment["VOIDBOX_FUZZ"] == nil
     ? []
     : [.target(name: "FuzzDriver", path: "Fuzz/FuzzDriver", swiftSettings: swiftSettings)]
-        + [("ttrpc", "TTRPC"), ("spec", "Spec"), ("claude-stream", "AgentRuntimes")].map { name, module in
+        + [("ttrpc", "TTRPC"), ("spec", "Spec"), ("claude-stream", "AgentRuntimes"), ("fuse", "SharedFS")].map {
+            name,
+            module in
             .executableTarget(
                 name: "fuzz-\(name)",
-                dependencies: ["FuzzDriver", .target(name: module)],
+                dependencies: ["FuzzDriver", "LinuxSystem", .target(name: module)],
                 path: "Fuzz/\(name)",
                 swiftSettings: swiftSettings,
             )

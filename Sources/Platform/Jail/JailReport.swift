@@ -86,7 +86,7 @@ package struct JailError: Error, Equatable, CustomStringConvertible {
         case .namespaces where errno == .notPermitted || errno == .accessDenied:
             return "this host lets no unprivileged user make namespaces (see the sysctls user.max_user_namespaces, "
                 + "kernel.unprivileged_userns_clone and kernel.apparmor_restrict_unprivileged_userns); allow it, or \(waiver)"
-        case .landlock where errno == .notSupported || errno == .noSuchCall:
+        case .landlock where errno == .notSupported || errno == .notImplemented:
             return "this kernel has no Landlock, or not among lsm= at boot; \(waiver)"
         case .landlock, .seccomp:
             return "it needs the layer noNewPrivileges; else \(waiver)"

@@ -11,9 +11,3 @@ extension Errno {
     package static let addressInUse = Errno(rawValue: EADDRINUSE)
     package static let noSuchDevice = Errno(rawValue: ENODEV)
 }
-
-/// What a kernel answers that was built without something.
-extension Errno {
-    package static let noSuchCall = Errno(rawValue: ENOSYS)
-    package static let notSupported = Errno(rawValue: EOPNOTSUPP)
-}

@@ -67,7 +67,7 @@ import Testing
         #expect(filters.starting.decision(for: SystemCallData(.clone, 17)) == .killProcess)
         #expect(filters.starting.decision(for: SystemCallData(.clone, thread | 1 << 40)) == .killProcess)
         #expect(filters.starting.decision(for: SystemCallData(.clone, thread | 0x1000_0000)) == .killProcess)
-        #expect(filters.starting.decision(for: SystemCallData(.clone3)) == .errno(.noSuchCall))
+        #expect(filters.starting.decision(for: SystemCallData(.clone3)) == .errno(.notImplemented))
         for filter in [filters.vcpuThread, filters.deviceThread, filters.shareThread, filters.mainThread] {
             #expect(filter.decision(for: SystemCallData(.clone, thread)) == .killProcess)
             #expect(filter.decision(for: SystemCallData(.clone3)) == .killProcess)

@@ -68,11 +68,6 @@ static inline int clinux_pidfd_send_signal(int pidfd, int signal) {
     return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) < 0 ? -errno : 0;
 }
 
-/// `fallocate(2)`.
-static inline int clinux_fallocate(int fd, int mode, int64_t offset, int64_t count) {
-    return syscall(SYS_fallocate, fd, mode, offset, count) < 0 ? -errno : 0;
-}
-
 static inline int clinux_memfd_create(const char *name) {
     long fd = syscall(SYS_memfd_create, name, 1u /* MFD_CLOEXEC */);
     return fd < 0 ? -errno : (int)fd;
@@ -143,4 +138,5 @@ enum clinux_spawn_step {
 int clinux_spawn(const struct clinux_spawn_options *options, int *pidfd, int *failed_step);
 
 #include "CLinuxConfinement.h"
+#include "CLinuxFiles.h"
 #include "CLinuxMachine.h"

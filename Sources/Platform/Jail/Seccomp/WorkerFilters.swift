@@ -143,7 +143,7 @@ extension SeccompFilter {
 
     fileprivate mutating func allowThreads() {
         // The arguments of clone3 lie in memory, where a filter cannot judge them; without it the C library uses clone.
-        refuse(.clone3, with: .noSuchCall)
+        refuse(.clone3, with: .notImplemented)
         allow(.clone, where: .wideArgument(0, equals: UInt64(Flag.threadFlags)))
         allow(.seccomp, where: .argument(0, equals: Flag.seccompSetModeFilter), .argument(1, equals: 0))
     }
