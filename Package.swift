@@ -49,7 +49,7 @@ let table: [Module] = [
     Module(
         name: "TTRPC",
         layer: .platform,
-        uses: ["ByteCodec", "LinuxSystem", "TTRPCMessages"],
+        uses: ["ByteCodec", "LinuxSystem", "Primitives", "TTRPCMessages"],
         products: [.protobuf],
         tested: true,
         testUses: ["LinuxSystem"],
