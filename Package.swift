@@ -97,7 +97,7 @@ let table: [Module] = [
         uses: ["GuestAPI", "LinuxSystem", "Primitives", "TTRPC"],
         products: [.protobuf],
         tested: true,
-        testUses: ["GuestAPI"],
+        testUses: ["GuestAPI", "Primitives"],
         testProducts: [.protobuf],
     ),
     Module(
