@@ -30,7 +30,7 @@ package struct KVMBackend: SandboxBackend {
     }
 
     package func boot(_ configuration: SandboxConfiguration) async throws -> any SandboxInstance {
-        try configuration.checkFiles()
+        try configuration.checkHost()
         try configuration.checkWorkerCapabilities()
         let (machine, guest) = try await WorkerMachine.start(configuration, program: program, host: host)
         return try await GuestSandbox.boot(
