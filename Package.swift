@@ -56,7 +56,7 @@ let table: [Module] = [
     Module(
         name: "TTRPC",
         layer: .platform,
-        uses: ["ByteCodec", "LinuxSystem", "TTRPCMessages"],
+        uses: ["ByteCodec", "LinuxSystem", "Primitives", "TTRPCMessages"],
         products: [.protobuf],
         tested: true,
         testUses: ["LinuxSystem"],
@@ -126,7 +126,7 @@ let table: [Module] = [
         uses: ["GuestAPI", "LinuxSystem", "Primitives", "TTRPC"],
         products: [.protobuf],
         tested: true,
-        testUses: ["GuestAPI"],
+        testUses: ["GuestAPI", "Primitives"],
         testProducts: [.protobuf],
     ),
     Module(

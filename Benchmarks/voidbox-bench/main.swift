@@ -16,7 +16,14 @@ func say(_ text: String) {
     FileHandle.standardError.write(Data("bench: \(text)\n".utf8))
 }
 
-let directory = FileManager.default.temporaryDirectory.appending(path: "voidbox-bench-\(getpid())")
+let prefix = "voidbox-bench-"
+let temporary = FileManager.default.temporaryDirectory
+// What a measurement that was killed has left.
+for name in try FileManager.default.contentsOfDirectory(atPath: temporary.path) where name.hasPrefix(prefix) {
+    if HostFacts.exists("/proc/\(name.dropFirst(prefix.count))") { continue }
+    try FileManager.default.removeItem(at: temporary.appending(path: name))
+}
+let directory = temporary.appending(path: "\(prefix)\(getpid())")
 try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
 defer { try? FileManager.default.removeItem(at: directory) }
 

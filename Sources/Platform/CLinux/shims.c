@@ -44,3 +44,41 @@ int clinux_connect_unix(const char *path) {
     }
     return fd;
 }
+
+static int interrupt_bell = -1;
+static int interrupt_status;
+static volatile sig_atomic_t interrupt_count;
+static volatile sig_atomic_t interrupt_terminal = -1;
+static struct termios interrupt_terminal_mode;
+
+// Only what signal-safety(7) allows: write, tcsetattr, _exit.
+static void interrupted(int signal) {
+    (void)signal;
+    int error = errno;
+    if (interrupt_count++ > 0) {
+        if (interrupt_terminal >= 0) tcsetattr(interrupt_terminal, TCSANOW, &interrupt_terminal_mode);
+        _exit(interrupt_status);
+    }
+    uint64_t one = 1;
+    ssize_t written = write(interrupt_bell, &one, sizeof one);
+    (void)written;
+    errno = error;
+}
+
+int clinux_trap_interrupts(int eventfd, int status) {
+    interrupt_bell = eventfd;
+    interrupt_status = status;
+    struct sigaction action = {.sa_handler = interrupted, .sa_flags = SA_RESTART};
+    sigaddset(&action.sa_mask, SIGINT);
+    sigaddset(&action.sa_mask, SIGTERM);
+    if (sigaction(SIGINT, &action, NULL) < 0 || sigaction(SIGTERM, &action, NULL) < 0) return -errno;
+    return 0;
+}
+
+int clinux_restore_terminal_on_interrupt(int fd) {
+    interrupt_terminal = -1;
+    if (fd < 0) return 0;
+    if (tcgetattr(fd, &interrupt_terminal_mode) < 0) return -errno;
+    interrupt_terminal = fd;
+    return 0;
+}

@@ -6,4 +6,10 @@ package enum CurrentProcess {
     package static func end(status: Int32) -> Never {
         _exit(status)
     }
+
+    /// A write to a peer that is gone is an error of that write, not the end of the process. Children start with the
+    /// default again.
+    package static func ignoreBrokenPipes() {
+        _ = signal(SIGPIPE, SIG_IGN)
+    }
 }

@@ -82,10 +82,9 @@ package final class EventLoop {
     private var nextToken: UInt64 = 1
     private var running = false
 
-    /// Also makes this process ignore `SIGPIPE`: a write to a peer that is gone is an error of that connection, not the end
-    /// of the process. Children start with the default again.
+    /// Also makes this process ignore `SIGPIPE`.
     package init() throws(SyscallError) {
-        _ = signal(SIGPIPE, SIG_IGN)
+        CurrentProcess.ignoreBrokenPipes()
         epoll = OwnedFD(adopting: try retrying("epoll_create1") { epoll_create1(Int32(EPOLL_CLOEXEC)) })
         mailbox = try Mailbox()
         try control(EPOLL_CTL_ADD, mailbox.descriptor, token: 0, .readable)

@@ -70,10 +70,10 @@ package enum FileSystem {
         unsafe access(path, F_OK) == 0
     }
 
-    /// Opens the two ends that every program expects to find open, on /dev/null, where they are not.
-    package static func openStandardDescriptors() throws(SyscallError) {
+    /// Opens the three streams that every program expects to find open, on /dev/null, where they are not.
+    package static func openStandardDescriptors(_ flags: Int32 = O_RDWR) throws(SyscallError) {
         while true {
-            let descriptor = try OwnedFD.open("/dev/null", O_RDWR)
+            let descriptor = try OwnedFD.open("/dev/null", flags)
             // Numbers are given lowest first, so the first one above the standard three proves those are taken.
             if descriptor.rawValue > 2 { return }
             _ = descriptor.relinquish()

@@ -161,6 +161,15 @@ package struct InodeOpener: ~Copyable, Sendable {
         descriptors = try OwnedFD.open("/proc/self/fd", O_RDONLY | O_DIRECTORY)
     }
 
+    /// Another one for the same process, after /proc is out of sight.
+    package func duplicate() throws(SyscallError) -> InodeOpener {
+        InodeOpener(descriptors: try descriptors.duplicate())
+    }
+
+    private init(descriptors: consuming OwnedFD) {
+        self.descriptors = descriptors
+    }
+
     /// Does not wait, whatever the file is. `flags` are those of `open(2)`.
     package func open(_ reference: borrowing OwnedFD, _ flags: Int32) throws(SyscallError) -> OwnedFD {
         let flags = flags & ~O_CREAT & ~O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY

@@ -21,6 +21,7 @@ package enum TerminalMode {
         var saved = termios()
         // SAFETY: tcgetattr fills the structure it is given.
         try retrying("tcgetattr") { unsafe tcgetattr(descriptor, &saved) }
+        try checked("tcgetattr", clinux_restore_terminal_on_interrupt(descriptor))
         var raw = saved
         // SAFETY: cfmakeraw and tcsetattr read and write only the structure they are given.
         unsafe cfmakeraw(&raw)
@@ -40,6 +41,7 @@ package struct RawTerminal: ~Copyable {
     }
 
     deinit {
+        _ = clinux_restore_terminal_on_interrupt(-1)
         var saved = saved
         // SAFETY: tcsetattr reads the structure. A terminal that is gone needs no restoring.
         _ = unsafe tcsetattr(descriptor, TCSADRAIN, &saved)

@@ -31,15 +31,20 @@ extension OwnedFD {
         }
     }
 
-    package func write(from vectors: [IOVector], at offset: UInt64? = nil) throws(SyscallError) -> Int {
+    /// As `read`. A mode goes with an offset only.
+    package func write(
+        from vectors: [IOVector],
+        at offset: UInt64? = nil,
+        _ mode: WriteMode = [],
+    ) throws(SyscallError) -> Int {
         let pieces = unsafe Self.pieces(vectors)
-        return try retrying("writev") {
+        let count = unsafe Int32(pieces.count)
+        return try retrying("writev") { () -> Int in
             // SAFETY: as above.
-            if let offset {
-                unsafe pwritev(rawValue, pieces, Int32(pieces.count), Int(truncatingIfNeeded: offset))
-            } else {
-                unsafe writev(rawValue, pieces, Int32(pieces.count))
-            }
+            guard let offset else { return unsafe writev(rawValue, pieces, count) }
+            return Int(
+                unsafe clinux_pwritev2(rawValue, pieces, count, Int64(truncatingIfNeeded: offset), mode.rawValue)
+            )
         }
     }
 

@@ -1,5 +1,6 @@
 internal import ByteCodec
 package import LinuxSystem
+internal import Primitives
 internal import Synchronization
 
 /// A client on one connection. Any thread; guarded by `state`.
@@ -64,18 +65,20 @@ package final class TTRPCClient: Sendable {
         let (id, bytes) = try open(method, payload, kind: .unary, timeout: timeout, metadata: metadata)
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
-                state.withLock { state in
-                    if state.cancelled.remove(id) != nil { return continuation.resume(throwing: CancellationError()) }
-                    if let end = state.end { return continuation.resume(throwing: TTRPCError.closed(end)) }
+                state.withLockWaking { state, wakeups in
+                    if state.cancelled.remove(id) != nil {
+                        return wakeups.resume(continuation, throwing: CancellationError())
+                    }
+                    if let end = state.end { return wakeups.resume(continuation, throwing: TTRPCError.closed(end)) }
                     state.calls[id] = continuation
                     send(bytes, &state)
                 }
                 if let timeout { expire(id, after: timeout) }
             }
         } onCancel: {
-            state.withLock { state in
+            state.withLockWaking { state, wakeups in
                 if let continuation = state.calls.removeValue(forKey: id) {
-                    continuation.resume(throwing: CancellationError())
+                    wakeups.resume(continuation, throwing: CancellationError())
                 } else {
                     state.cancelled.insert(id)
                 }
@@ -104,9 +107,9 @@ package final class TTRPCClient: Sendable {
 
     package func waitUntilClosed() async -> TTRPCConnectionEnd {
         await withCheckedContinuation { continuation in
-            state.withLock { state in
+            state.withLockWaking { state, wakeups in
                 if let end = state.end {
-                    continuation.resume(returning: end)
+                    wakeups.resume(continuation, returning: end)
                 } else {
                     state.endWaiters.append(continuation)
                 }
@@ -154,12 +157,14 @@ package final class TTRPCClient: Sendable {
     fileprivate func receive(on id: UInt32) async throws -> [UInt8]? {
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
-                state.withLock { state in
-                    if Task.isCancelled { return continuation.resume(throwing: CancellationError()) }
-                    guard state.streams[id] != nil else { return continuation.resume(returning: nil) }
-                    if let message = state.streams[id]?.takeMessage() { return continuation.resume(returning: message) }
+                state.withLockWaking { state, wakeups in
+                    if Task.isCancelled { return wakeups.resume(continuation, throwing: CancellationError()) }
+                    guard state.streams[id] != nil else { return wakeups.resume(continuation, returning: nil) }
+                    if let message = state.streams[id]?.takeMessage() {
+                        return wakeups.resume(continuation, returning: message)
+                    }
                     if let end = state.streams[id]?.end {
-                        return continuation.resume(with: end.map { nil }.mapError { $0 as any Error })
+                        return wakeups.resume(continuation, with: end.map { nil }.mapError { $0 as any Error })
                     }
                     precondition(state.streams[id]?.waiter == nil, "a stream has one consumer")
                     state.streams[id]?.waiter = continuation
@@ -189,7 +194,9 @@ package final class TTRPCClient: Sendable {
             case .endOfFile: end(.closedByPeer)
             case .bytes(let bytes):
                 do throws(TTRPCViolation) {
-                    try state.withLock { state throws(TTRPCViolation) in try accept(bytes, &state) }
+                    try state.withLockWaking { state, wakeups throws(TTRPCViolation) in
+                        try accept(bytes, &state, &wakeups)
+                    }
                 } catch {
                     end(.violation(error))
                 }
@@ -199,19 +206,20 @@ package final class TTRPCClient: Sendable {
         }
     }
 
-    /// Resuming a continuation only enqueues its task, so doing it under the lock runs no foreign code.
-    private func accept(_ bytes: [UInt8], _ state: inout State) throws(TTRPCViolation) {
+    private func accept(_ bytes: [UInt8], _ state: inout State, _ wakeups: inout Wakeups) throws(TTRPCViolation) {
         for event in try state.machine.receive(bytes) {
             switch event {
             case .response(let id, let result):
                 if let call = state.calls.removeValue(forKey: id) {
-                    call.resume(with: result.mapError { TTRPCError.status($0) as any Error })
+                    wakeups.resume(call, with: result.mapError { TTRPCError.status($0) as any Error })
                     continue
                 }
-                if case .success(let payload) = result, !payload.isEmpty { try state.streams[id]?.deliver(payload, id) }
-                state.streams[id]?.finish(result.map { _ in }.mapError { .status($0) })
-            case .message(let id, let message): try state.streams[id]?.deliver(message, id)
-            case .ended(let id): state.streams[id]?.finish(.success(()))
+                if case .success(let payload) = result, !payload.isEmpty {
+                    try state.streams[id]?.deliver(payload, id, &wakeups)
+                }
+                state.streams[id]?.finish(result.map { _ in }.mapError { .status($0) }, &wakeups)
+            case .message(let id, let message): try state.streams[id]?.deliver(message, id, &wakeups)
+            case .ended(let id): state.streams[id]?.finish(.success(()), &wakeups)
             }
         }
     }
@@ -243,13 +251,13 @@ package final class TTRPCClient: Sendable {
     }
 
     private func end(_ reason: TTRPCConnectionEnd) {
-        state.withLock { state in
+        state.withLockWaking { state, wakeups in
             guard state.end == nil else { return }
             state.end = reason
-            for call in state.calls.values { call.resume(throwing: TTRPCError.closed(reason)) }
+            for call in state.calls.values { wakeups.resume(call, throwing: TTRPCError.closed(reason)) }
             state.calls = [:]
-            for id in state.streams.keys { state.streams[id]?.finish(.failure(.closed(reason))) }
-            for waiter in state.endWaiters { waiter.resume(returning: reason) }
+            for id in state.streams.keys { state.streams[id]?.finish(.failure(.closed(reason)), &wakeups) }
+            for waiter in state.endWaiters { wakeups.resume(waiter, returning: reason) }
             state.endWaiters = []
         }
         thread.submit { [self] loop in
@@ -274,8 +282,12 @@ extension TTRPCClient.StreamState {
         return message
     }
 
-    fileprivate mutating func deliver(_ message: [UInt8], _ id: UInt32) throws(TTRPCViolation) {
-        if let waiter = waiter.take() { return waiter.resume(returning: message) }
+    fileprivate mutating func deliver(
+        _ message: [UInt8],
+        _ id: UInt32,
+        _ wakeups: inout Wakeups,
+    ) throws(TTRPCViolation) {
+        if let waiter = waiter.take() { return wakeups.resume(waiter, returning: message) }
         guard unreadBytes + message.count <= TTRPCClient.maxUnreadBytes else {
             throw .streamOverrun(id, bytes: unreadBytes + message.count)
         }
@@ -283,10 +295,12 @@ extension TTRPCClient.StreamState {
         unreadBytes += message.count
     }
 
-    fileprivate mutating func finish(_ result: Result<Void, TTRPCError>) {
+    fileprivate mutating func finish(_ result: Result<Void, TTRPCError>, _ wakeups: inout Wakeups) {
         guard end == nil else { return }
         end = result
-        waiter.take()?.resume(with: result.map { nil }.mapError { $0 as any Error })
+        if let waiter = waiter.take() {
+            wakeups.resume(waiter, with: result.map { nil }.mapError { $0 as any Error })
+        }
     }
 }
 

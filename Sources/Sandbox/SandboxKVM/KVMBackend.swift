@@ -47,7 +47,7 @@ package struct KVMBackend: SandboxBackend {
     }
 
     package func boot(_ configuration: SandboxConfiguration) async throws -> any SandboxInstance {
-        try configuration.checkFiles()
+        try configuration.checkHost()
         try configuration.checkWorkerCapabilities()
         let (machine, guest) = try await WorkerMachine.start(
             configuration,
@@ -73,14 +73,6 @@ extension SandboxConfiguration {
                 resource: "box \"\(name)\"",
                 "a network under kvm needs voidbox-net, which is not built yet",
                 hint: "use mode qemu, or a box without a network: its model is reached over the control channel",
-            )
-        }
-        if !shares.isEmpty {
-            throw SandboxError(
-                .unsupported,
-                resource: "box \"\(name)\"",
-                "host directories under kvm need the virtio-fs device, which is not built yet",
-                hint: "use mode qemu",
             )
         }
     }

@@ -31,7 +31,7 @@ final class WorkerMachine: VirtualMachine {
         let kvm = try OwnedFD.open("/dev/kvm", OwnedFD.readWrite)
         let kernel = try OwnedFD.open(configuration.boot.kernel, OwnedFD.readOnly)
         let initramfs = try OwnedFD.open(configuration.boot.initramfs, OwnedFD.readOnly)
-        let disks = try DiskFiles(configuration)
+        let files = try BoxFiles(configuration)
 
         var request = SpawnRequest(
             path: program,
@@ -47,7 +47,7 @@ final class WorkerMachine: VirtualMachine {
             reports.second.rawValue, settingsFile.rawValue, console.second.rawValue, control.second.rawValue,
             kvm.rawValue, kernel.rawValue, initramfs.rawValue,
         ]
-        let process = try await spawn(request, descriptors + disks.descriptors, host.spawner)
+        let process = try await spawn(request, descriptors + files.descriptors, host.spawner)
         let machine = WorkerMachine(
             process,
             console: try ConsoleTail(adopting: console.keepFirst(), on: host.loop),
@@ -149,18 +149,24 @@ extension SandboxConfiguration {
                 bootSegment: try bootSegment(names, unixNanoseconds: HostFacts.unixNanoseconds),
                 controlPort: "voidbox.control",
                 disks: ([Self.rootSerial] + serials).map { WorkerConfiguration.Disk(serial: $0, isReadOnly: true) },
+                shares: zip(shares, names.shareTags).map { share, tag in
+                    WorkerConfiguration.Share(tag: tag, isReadOnly: share.isReadOnly)
+                },
             )
         }
     }
 }
 
-/// The images of a box, open until its worker has them.
-private final class DiskFiles {
+/// The images and directories of a box, open until its worker has them.
+private final class BoxFiles {
     private(set) var descriptors: [Int32] = []
 
     init(_ configuration: SandboxConfiguration) throws(SyscallError) {
         for path in [configuration.boot.rootDisk] + configuration.disks.map(\.imagePath) {
             descriptors.append(try OwnedFD.open(path, OwnedFD.readOnly).relinquish())
+        }
+        for share in configuration.shares {
+            descriptors.append(try Directory(share.hostPath).intoDescriptor().relinquish())
         }
     }
 

@@ -1,3 +1,4 @@
+internal import Primitives
 internal import Synchronization
 
 /// Elements between two tasks; the writer waits while the reader is behind. Any thread; guarded by `state`.
@@ -9,8 +10,8 @@ final class MockChannel<Element: Sendable>: Sendable {
         var isClosed = false
         var waiters: [CheckedContinuation<Void, Never>] = []
 
-        mutating func wakeAll() {
-            for waiter in waiters { waiter.resume() }
+        mutating func wakeAll(_ wakeups: inout Wakeups) {
+            for waiter in waiters { wakeups.resume(waiter, returning: ()) }
             waiters = []
         }
     }
@@ -25,11 +26,11 @@ final class MockChannel<Element: Sendable>: Sendable {
     func put(_ element: Element) async throws {
         while true {
             try Task.checkCancellation()
-            let isDone = state.withLock { state in
+            let isDone = state.withLockWaking { state, wakeups in
                 if state.isClosed { return true }
                 guard state.elements.count < Self.capacity else { return false }
                 state.elements.append(element)
-                state.wakeAll()
+                state.wakeAll(&wakeups)
                 return true
             }
             if isDone { return }
@@ -39,18 +40,18 @@ final class MockChannel<Element: Sendable>: Sendable {
 
     /// Puts in a last element, which always has room, and closes.
     func finish(with element: Element) {
-        state.withLock { state in
+        state.withLockWaking { state, wakeups in
             if !state.isClosed { state.elements.append(element) }
             state.isClosed = true
-            state.wakeAll()
+            state.wakeAll(&wakeups)
         }
     }
 
     /// What is in it can still be taken.
     func close() {
-        state.withLock { state in
+        state.withLockWaking { state, wakeups in
             state.isClosed = true
-            state.wakeAll()
+            state.wakeAll(&wakeups)
         }
     }
 
@@ -58,9 +59,9 @@ final class MockChannel<Element: Sendable>: Sendable {
     func next() async throws -> Element? {
         while true {
             try Task.checkCancellation()
-            let (element, isAtEnd): (Element?, Bool) = state.withLock { state in
+            let (element, isAtEnd): (Element?, Bool) = state.withLockWaking { state, wakeups in
                 if state.elements.isEmpty { return (nil, state.isClosed) }
-                state.wakeAll()
+                state.wakeAll(&wakeups)
                 return (state.elements.removeFirst(), false)
             }
             if let element { return element }
@@ -73,16 +74,16 @@ final class MockChannel<Element: Sendable>: Sendable {
     private func waitForChange(until condition: @escaping @Sendable (State) -> Bool) async {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                state.withLock { state in
+                state.withLockWaking { state, wakeups in
                     if Task.isCancelled || condition(state) {
-                        continuation.resume()
+                        wakeups.resume(continuation, returning: ())
                     } else {
                         state.waiters.append(continuation)
                     }
                 }
             }
         } onCancel: {
-            state.withLock { $0.wakeAll() }
+            state.withLockWaking { state, wakeups in state.wakeAll(&wakeups) }
         }
     }
 }

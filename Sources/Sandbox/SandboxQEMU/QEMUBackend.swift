@@ -16,7 +16,7 @@ package struct QEMUBackend: SandboxBackend {
     }
 
     package func boot(_ configuration: SandboxConfiguration) async throws -> any SandboxInstance {
-        try configuration.checkFiles()
+        try configuration.checkHost()
         let (machine, guest) = try await QEMUMachine.start(
             configuration,
             program: program,

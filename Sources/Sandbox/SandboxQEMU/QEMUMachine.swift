@@ -38,15 +38,19 @@ final class QEMUMachine: VirtualMachine {
         )
         request.parentDeathSignal = Signal.kill
         request.startsSession = true  // Ctrl-C in the terminal is for voidbox, which ends the machine properly.
-        let process = try await host.spawner.spawn(
-            request,
-            descriptors: [
-                nothing.rawValue, nothing.rawValue, errors.second.rawValue,
-                control.second.rawValue, monitor.second.rawValue, console.second.rawValue, initramfs.rawValue,
-            ],
-        )
+        let descriptors = [
+            nothing.rawValue, nothing.rawValue, errors.second.rawValue,
+            control.second.rawValue, monitor.second.rawValue, console.second.rawValue, initramfs.rawValue,
+        ]
+        let process: Spawner.SpawnedProcess
+        do {
+            process = try await host.spawner.spawn(request, descriptors: descriptors)
+        } catch let error as SpawnError {
+            throw SandboxError(.hostUnsupported, resource: program, "\(error)", hint: QEMUProgram.hint, cause: error)
+        }
         let machine = QEMUMachine(
             process,
+            program: program,
             monitor: try QMPMonitor(adopting: monitor.keepFirst(), on: host.loop),
             console: try ConsoleTail(adopting: console.keepFirst(), on: host.loop),
             errors: try ConsoleTail(adopting: errors.keepFirst(), on: host.loop),
@@ -56,6 +60,7 @@ final class QEMUMachine: VirtualMachine {
 
     private init(
         _ process: Spawner.SpawnedProcess,
+        program: String,
         monitor: QMPMonitor,
         console: ConsoleTail,
         errors: ConsoleTail,
@@ -66,7 +71,7 @@ final class QEMUMachine: VirtualMachine {
         self.errors = errors
         waiting = Task { [end] in
             do {
-                end.fulfil(Self.meaning(of: try await process.waitForEnd(), monitor, errors))
+                end.fulfil(Self.meaning(of: try await process.waitForEnd(), program, monitor, errors))
             } catch {
                 end.fulfil(.failed(reason: "QEMU cannot be waited for: \(error)"))
             }
@@ -87,12 +92,16 @@ final class QEMUMachine: VirtualMachine {
 
     private static func meaning(
         of status: TerminationStatus,
+        _ program: String,
         _ monitor: QMPMonitor,
         _ errors: ConsoleTail,
     ) -> MachineEnd {
         let said = errors.text.split(separator: "\n").suffix(3).joined(separator: "; ")
         switch status {
-        case .exited(0): return .guestReset
+        case .exited(0) where monitor.hasGreeted: return .guestReset
+        case .exited(let code) where said.isEmpty && !monitor.hasGreeted:
+            let reason = "it is not QEMU: it exited with status \(code) and did not speak QEMU's machine protocol"
+            return .unusable(program: program, reason: reason, hint: QEMUProgram.hint)
         case .exited(let code): return .failed(reason: "QEMU exited with status \(code): \(said)")
         case .signalled(let signal): return .failed(reason: "QEMU was killed by signal \(signal)")
         }

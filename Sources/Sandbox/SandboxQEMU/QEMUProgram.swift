@@ -4,6 +4,7 @@ package import Sandboxing
 /// QEMU on this host.
 package enum QEMUProgram {
     static let name = "qemu-system-x86_64"
+    static let hint = "VOIDBOX_QEMU names the program; unset, it is the first \(name) in PATH"
 
     /// Its path: `VOIDBOX_QEMU`, else the first of that name in `PATH`. Throws `hostUnsupported` where there is none.
     package static func locate(environment: [String: String]) throws(SandboxError) -> String {

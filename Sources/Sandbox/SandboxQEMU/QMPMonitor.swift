@@ -39,6 +39,7 @@ final class QMPMonitor: Sendable {
         var pending: [UInt8] = []
         var shutdownReason: String?
         var guestPanicked = false
+        var hasGreeted = false
     }
 
     private let descriptor: OwnedFD
@@ -61,6 +62,9 @@ final class QMPMonitor: Sendable {
 
     /// QEMU's word for why the machine stopped, such as "guest-reset" or "guest-panic".
     var shutdownReason: String? { state.withLock { $0.shutdownReason } }
+
+    /// Whether the other side is QEMU.
+    var hasGreeted: Bool { state.withLock { $0.hasGreeted } }
 
     func quit() {
         send("quit")
@@ -89,6 +93,7 @@ final class QMPMonitor: Sendable {
     }
 
     private static func take(_ message: QMPMessage?, _ state: inout State) {
+        if case .greeting = message { state.hasGreeted = true }
         guard case .event(let name, let data) = message else { return }
         switch name {
         case "SHUTDOWN": state.shutdownReason = data?["reason"]?.stringValue ?? "unknown"

@@ -39,8 +39,7 @@ package final class GuestSandbox: SandboxInstance {
                 try await guest.synchronizeClock()
             }
             group.addTask { [machine, identity] in
-                let end = try await machine.waitUntilEnded()
-                throw SandboxError(.bootFailed, resource: "box \"\(identity.name)\"", end.description)
+                throw Self.bootFailure(of: try await machine.waitUntilEnded(), resource: "box \"\(identity.name)\"")
             }
             defer { group.cancelAll() }
             do {
@@ -58,17 +57,28 @@ package final class GuestSandbox: SandboxInstance {
         _ deadline: Duration,
         console: String,
     ) -> any Error {
-        guard let error = error as? SandboxError else { return error }
-        let message = error.code == .timedOut ? "its agent did not answer within \(deadline)" : error.message
+        guard let error = error as? SandboxError, error.code != .hostUnsupported else { return error }
+        let isLate = error.code == .timedOut
+        let message = isLate ? "its agent did not answer within \(deadline)" : error.message
         let tail = console.split(separator: "\n").suffix(12).joined(separator: "\n  ")
         return SandboxError(
             .bootFailed,
             resource: "box \"\(name)\"",
-            tail.isEmpty
-                ? "\(message); the guest's console is empty" : "\(message); the guest's console ends:\n  \(tail)",
-            hint: "check that kernel and initramfs belong together (make guest)",
+            tail.isEmpty ? message : "\(message); the guest's console ends:\n  \(tail)",
+            hint: isLate ? guestHint : error.hint,
             cause: error,
         )
+    }
+
+    private static let guestHint = "check that kernel and initramfs belong together (make guest)"
+
+    private static func bootFailure(of end: MachineEnd, resource: String) -> SandboxError {
+        switch end {
+        case .guestReset: SandboxError(.bootFailed, resource: resource, end.description, hint: guestHint)
+        case .failed: SandboxError(.bootFailed, resource: resource, end.description)
+        case .unusable(let program, let reason, let hint):
+            SandboxError(.hostUnsupported, resource: program, reason, hint: hint)
+        }
     }
 
     // MARK: The end
@@ -78,7 +88,7 @@ package final class GuestSandbox: SandboxInstance {
         if stopping.isSet { return .stopped }
         switch end {
         case .guestReset: return .guestReset(console: machine.consoleTail)
-        case .failed(let reason): return .machineFailed(reason: reason)
+        case .failed, .unusable: return .machineFailed(reason: end.description)
         }
     }
 

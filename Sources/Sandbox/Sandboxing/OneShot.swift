@@ -1,3 +1,4 @@
+internal import Primitives
 internal import Synchronization
 
 /// A value that comes once, and any number of tasks that wait for it. Any thread; guarded by `state`.
@@ -14,10 +15,10 @@ package final class OneShot<Value: Sendable>: Sendable {
 
     /// The first value counts.
     package func fulfil(_ value: Value) {
-        state.withLock { state in
+        state.withLockWaking { state, wakeups in
             guard state.value == nil else { return }
             state.value = value
-            for waiter in state.waiters.values { waiter.resume(returning: value) }
+            for waiter in state.waiters.values { wakeups.resume(waiter, returning: value) }
             state.waiters = [:]
         }
     }
@@ -30,9 +31,9 @@ package final class OneShot<Value: Sendable>: Sendable {
         }
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
-                state.withLock { state in
-                    if let value = state.value { return continuation.resume(returning: value) }
-                    if Task.isCancelled { return continuation.resume(throwing: CancellationError()) }
+                state.withLockWaking { state, wakeups in
+                    if let value = state.value { return wakeups.resume(continuation, returning: value) }
+                    if Task.isCancelled { return wakeups.resume(continuation, throwing: CancellationError()) }
                     state.waiters[ticket] = continuation
                 }
             }

@@ -18,6 +18,8 @@ package enum MachineEnd: Hashable, Sendable {
     /// The guest powered off or reset.
     case guestReset
     case failed(reason: String)
+    /// The program that was to run it cannot run a machine.
+    case unusable(program: String, reason: String, hint: String)
 }
 
 extension MachineEnd: CustomStringConvertible {
@@ -25,6 +27,7 @@ extension MachineEnd: CustomStringConvertible {
         switch self {
         case .guestReset: "the guest reset itself"
         case .failed(let reason): reason
+        case .unusable(let program, let reason, _): "\(program): \(reason)"
         }
     }
 }

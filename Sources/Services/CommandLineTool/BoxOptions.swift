@@ -86,7 +86,12 @@ struct BoxOptions: ParsableArguments {
                 agent: agent,
                 backend: name,
             )
-            warnings.forEach { Console.error("warning: \($0)") }
+            if name == .mock {
+                Console.error("warning: mode mock runs no machine: nothing is isolated, this proves nothing")
+            }
+            for warning in warnings + [spec.sandbox.memoryWarning].compactMap(\.self) {
+                Console.error("warning: \(warning)")
+            }
             let backend = try HostBackends.make(name, environment: environment)
             let (result, wasInterrupted) = try await interruptible {
                 let box = try await backend.boot(configuration)
@@ -102,10 +107,11 @@ struct BoxOptions: ParsableArguments {
             }
             if wasInterrupted { throw RunFailure(.interrupted, "interrupted; the box was stopped") }
             return try result.get()
-        } catch let error as ExitCode {
+        } catch let error as StandardOutputError {
             throw error
         } catch {
-            throw Console.report(RunFailure(error), as: global.output)
+            _ = Console.report(RunFailure(error), as: global.output)
+            throw ExitStatus(ofProgram: error)
         }
     }
 

@@ -1,7 +1,6 @@
 internal import ArgumentParser
 internal import Foundation
 internal import LinuxSystem
-internal import Primitives
 internal import Runs
 internal import SandboxQEMU
 internal import Sandboxing
@@ -12,13 +11,14 @@ struct DoctorCommand: AsyncParsableCommand {
         abstract: "Say what this host can run and what is missing.",
         discussion: """
             Exits 0 if boxes can run here, 3 if something they need is missing.
-            With --leaks it looks for what a killed voidbox may have left behind and exits 1 if it finds anything.
+            With --leaks it looks for machines that outlived their voidbox, and exits 1 if it finds any. Boxes have no
+            files on the host, so there are none to look for.
             """,
     )
 
     @OptionGroup var global: GlobalOptions
 
-    @Flag(help: "Look for processes and files that outlived their run.")
+    @Flag(help: "Look for processes that outlived their run.")
     var leaks = false
 
     func run() async throws {
@@ -33,7 +33,7 @@ struct DoctorCommand: AsyncParsableCommand {
         let findings = HostProbe.thisHost(environment: ProcessInfo.processInfo.environment).findings
         switch global.output {
         case .json: try Console.json(findings)
-        case .human: findings.forEach { Console.out($0.line) }
+        case .human: for finding in findings { try Console.out(finding.line) }
         }
         if findings.contains(where: { $0.status == .missing }) { throw ExitStatus.hostUnsupported }
     }
@@ -43,8 +43,8 @@ struct DoctorCommand: AsyncParsableCommand {
         switch global.output {
         case .json: try Console.json(leaks.map(\.description))
         case .human:
-            if leaks.isEmpty { Console.out("no leaks: nothing outlived its run") }
-            leaks.forEach { Console.out("leak: \($0)") }
+            if leaks.isEmpty { try Console.out("no leaks: nothing outlived its run") }
+            for leak in leaks { try Console.out("leak: \(leak)") }
         }
         if !leaks.isEmpty { throw ExitStatus.runFailed }
     }
@@ -76,17 +76,7 @@ extension HostProbe {
                 let path = locator.path(of: asset)
                 return (asset, HostFacts.mayRead(path), path)
             },
-            memory: availableMemory(HostFacts.text(of: "/proc/meminfo") ?? ""),
+            memory: HostMemory.thisHost?.available,
         )
-    }
-
-    /// `MemAvailable` of `/proc/meminfo`.
-    static func availableMemory(_ information: String) -> ByteCount? {
-        for line in information.split(separator: "\n") where line.hasPrefix("MemAvailable:") {
-            let words = line.split(separator: " ")
-            guard words.count >= 2, let kibibytes = UInt64(words[1]) else { return nil }
-            return .kibibytes(kibibytes)
-        }
-        return nil
     }
 }

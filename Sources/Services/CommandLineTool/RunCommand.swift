@@ -2,22 +2,27 @@ internal import ArgumentParser
 internal import Foundation
 internal import LinuxSystem
 internal import Logging
+internal import Primitives
 internal import Runs
+internal import Sandboxing
 internal import Spec
+internal import Synchronization
 
 struct RunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run",
         abstract: "Run a specification and print its report.",
         discussion: """
-            Boots a fresh box, runs what the specification says, shows what happens on stderr and the report on stdout,
-            and leaves nothing behind. Ctrl-C stops the box.
+            Boots a fresh box, runs what the specification says, shows what happens on stderr and the report on stdout, \
+            and leaves nothing behind. Ctrl-C stops the box; a second one ends voidbox at once, and the box with it.
 
             Example: voidbox run --file examples/quickstart.yaml --output json
             """,
     )
 
     @OptionGroup var global: GlobalOptions
+
+    @OptionGroup var log: LogOptions
 
     @Option(name: .shortAndLong, help: "The specification, YAML or JSON.", completion: .file())
     var file: String
@@ -40,14 +45,19 @@ struct RunCommand: AsyncParsableCommand {
             throw Console.report(RunFailure(error), as: global.output)
         }
         if let mode { spec.sandbox.mode = mode }
+        if let warning = spec.sandbox.memoryWarning { Console.error("warning: \(warning)") }
         let reporter = LiveReporter(isQuiet: quiet)
+        let hasBooted = Atomic(false)
         let runner = SpecRunner(
             spec,
             file: file,
             environment: environment,
-            logger: try global.logger("voidbox"),
+            logger: try log.logger("voidbox"),
             makeBackend: { try HostBackends.make($0, environment: environment) },
-            observe: { reporter.report($0) },
+            observe: { event in
+                if case .ready = event { hasBooted.store(true, ordering: .relaxed) }
+                reporter.report(event)
+            },
         )
         let (result, wasInterrupted) = try await interruptible { [input] in try await runner.run(input: input) }
         if wasInterrupted {
@@ -56,11 +66,13 @@ struct RunCommand: AsyncParsableCommand {
         let report = try result.get()
         switch global.output {
         case .json: try Console.json(report)
-        case .human: Console.out(HumanReport(report).text)
+        // A run that failed before there was a box has nothing to report but why.
+        case .human where report.failure != nil && !hasBooted.load(ordering: .relaxed): break
+        case .human: try Console.out(HumanReport(report).text)
         }
         if let failure = report.failure {
             if global.output == .human { Console.error("error: \(failure)") }
-            throw ExitStatus.of(failure)
+            throw ExitStatus(of: failure)
         }
         if !report.success { throw ExitStatus.runFailed }
     }
@@ -68,13 +80,21 @@ struct RunCommand: AsyncParsableCommand {
 
 extension SandboxSpec.Mode: ExpressibleByArgument {}
 
+extension SandboxSpec {
+    /// What to know about the memory of this box on this host.
+    var memoryWarning: String? {
+        guard mode != .mock, let megabytes = UInt64(exactly: memoryMB) else { return nil }
+        return HostMemory.thisHost?.warning(for: .mebibytes(megabytes))
+    }
+}
+
 /// A report for people.
 struct HumanReport {
     let text: String
 
     init(_ report: RunReport) {
         var lines = [
-            "name:      \(report.name)",
+            "name:      \(TerminalText.line(report.name))",
             "kind:      \(report.kind)",
             "success:   \(report.success)",
             "backend:   \(report.backend)\(report.isolated ? "" : " (NOT ISOLATED)")",
@@ -85,7 +105,9 @@ struct HumanReport {
         ]
         if report.stageResults.count > 1 {
             lines += report.stageResults.map { stage in
-                "  \(stage.status.rawValue)\t\(stage.name)\t\(stage.durationMilliseconds) ms\(stage.error.map { "\t\($0)" } ?? "")"
+                let why = stage.error.map { "\t\(TerminalText.line($0))" } ?? ""
+                let name = TerminalText.line(stage.name)
+                return "  \(stage.status.rawValue)\t\(name)\t\(stage.durationMilliseconds) ms\(why)"
             }
         }
         if !report.output.isEmpty { lines += ["output:", report.output] }

@@ -61,8 +61,8 @@ struct ValidateCommand: ParsableCommand {
                 )
             )
         case .human:
-            Console.out("\(options.file): valid, kind \(spec.kind.rawValue)")
-            notBuilt.forEach { Console.out("  cannot run: \($0)") }
+            try Console.out("\(options.file): valid, kind \(spec.kind.rawValue)")
+            for problem in notBuilt { try Console.out("  cannot run: \(problem)") }
         }
     }
 }
@@ -94,9 +94,9 @@ struct SkillsCommand: ParsableCommand {
         case .json: try Console.json(rows)
         case .human:
             let width = (rows.map(\.source.count) + [6]).max() ?? 6
-            Console.out("\("source".padding(toLength: width, withPad: " ", startingAt: 0))  value")
+            try Console.out("\("source".padding(toLength: width, withPad: " ", startingAt: 0))  value")
             for row in rows {
-                Console.out("\(row.source.padding(toLength: width, withPad: " ", startingAt: 0))  \(row.value)")
+                try Console.out("\(row.source.padding(toLength: width, withPad: " ", startingAt: 0))  \(row.value)")
             }
         }
     }

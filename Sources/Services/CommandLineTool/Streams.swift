@@ -30,8 +30,15 @@ enum Streams {
             defer { group.cancelAll() }
             while let event = try await session.nextEvent() {
                 switch event {
-                case .stdout(let bytes): try await output.write(bytes)
-                case .stderr(let bytes): try await errors.write(bytes)
+                case .stdout(let bytes):
+                    do {
+                        try await output.write(bytes)
+                    } catch let error as SyscallError {
+                        await session.close()
+                        throw StandardOutputError(errno: error.errno)
+                    }
+                // As with our own lines: a reader of stderr that is gone does not end the program.
+                case .stderr(let bytes): try? await errors.write(bytes)
                 case .exited(let exit):
                     await session.close()
                     return exit

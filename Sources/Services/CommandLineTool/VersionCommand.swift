@@ -7,7 +7,7 @@ struct VersionCommand: ParsableCommand {
 
     func run() throws {
         switch global.output {
-        case .human: Console.out("voidbox \(VoidBoxVersion.current)")
+        case .human: try Console.out("voidbox \(VoidBoxVersion.current)")
         case .json: try Console.json(["name": "voidbox", "version": VoidBoxVersion.current])
         }
     }

@@ -105,9 +105,13 @@ extension OwnedFD {
         try unsafe read(into: ranges.map { unsafe $0.vector }, at: offset)
     }
 
-    package func write(from ranges: [GuestRange], at offset: UInt64? = nil) throws(SyscallError) -> Int {
+    package func write(
+        from ranges: [GuestRange],
+        at offset: UInt64? = nil,
+        _ mode: WriteMode = [],
+    ) throws(SyscallError) -> Int {
         // SAFETY: as above.
-        try unsafe write(from: ranges.map { unsafe $0.vector }, at: offset)
+        try unsafe write(from: ranges.map { unsafe $0.vector }, at: offset, mode)
     }
 }
 

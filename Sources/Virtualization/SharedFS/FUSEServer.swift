@@ -25,11 +25,23 @@ package final class FUSEServer {
     static let maxCopy = 16 << 20
 
     /// Made in the process that serves, while /proc is in sight; the directory may be out of sight afterwards.
-    package init(root: consuming Directory, options: FUSEOptions = FUSEOptions()) throws(SyscallError) {
+    package convenience init(
+        root: consuming Directory,
+        options: FUSEOptions = FUSEOptions(),
+    ) throws(SyscallError) {
+        try self.init(root: root, opener: try InodeOpener(), options: options)
+    }
+
+    /// With an opener that was made while /proc was in sight.
+    package init(
+        root: consuming Directory,
+        opener: consuming InodeOpener,
+        options: FUSEOptions,
+    ) throws(SyscallError) {
         self.options = options
-        opener = try InodeOpener()
+        self.opener = opener
         nodes = try NodeTable(
-            root: try opener.reference(to: root.descriptor),
+            root: try self.opener.reference(to: root.descriptor),
             maxNodes: options.maxNodes,
             maxReferences: options.maxDescriptors,
         )

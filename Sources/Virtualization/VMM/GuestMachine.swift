@@ -4,10 +4,10 @@ internal import LinuxSystem
 internal import MachineMemory
 internal import Virtio
 internal import VirtioDevices
-package import WorkerProtocol
+internal import WorkerProtocol
 
 /// One virtual machine, set up and not yet running.
-package final class GuestMachine: Sendable {
+final class GuestMachine: Sendable {
     /// Lines of the interrupt controllers that the devices use, one each: below are the machine's own.
     private static let interruptLines: Range<UInt32> = 5..<24
 
@@ -18,15 +18,17 @@ package final class GuestMachine: Sendable {
     /// The kernel maps it into the machine as long as that exists.
     private let memory: GuestMemory
     private let ending: Ending
+    private let shares: SharedDirectories
 
     /// Takes over the worker's descriptors and makes the machine, all but its devices: those have threads, and a process
     /// is jailed while it has one.
-    package init(_ configuration: WorkerConfiguration, ending: Ending) throws {
+    init(_ configuration: WorkerConfiguration, shares: SharedDirectories, ending: Ending) throws {
         guard configuration.deviceCount <= Self.interruptLines.count else {
             throw GuestMachineError.tooManyDevices(configuration.deviceCount, limit: Self.interruptLines.count)
         }
         self.configuration = configuration
         self.ending = ending
+        self.shares = shares
         let memory = try GuestMemory(MachineMemoryLayout(size: configuration.memoryBytes))
         let kvm = try KVMSystem(adopting: OwnedFD(adopting: WorkerDescriptor.kvm)).createMachine()
         try kvm.setMemory(memory)
@@ -59,7 +61,7 @@ package final class GuestMachine: Sendable {
 
     /// Makes the devices and starts a thread for each processor. Every thread narrows itself to its kind before it does
     /// anything else.
-    package func start(_ confinement: ThreadConfinement) throws {
+    func start(_ confinement: ThreadConfinement) throws {
         let devices = try makeDevices(confinement)
         try connect(devices)
         let ending = ending
@@ -105,7 +107,7 @@ package final class GuestMachine: Sendable {
             try makeDevice("entropy", EntropyDevice.description, on: loop) { EntropyDevice($0) },
         ]
         for (index, disk) in configuration.disks.enumerated() {
-            let descriptor = WorkerDescriptor.firstDisk + Int32(index)
+            let descriptor = configuration.descriptor(ofDisk: index)
             let size = try OwnedFD.borrowing(descriptor) { file throws(SyscallError) in try file.fileSize() }
             let disk = BlockDevice.Disk(serial: disk.serial, size: size, isReadOnly: disk.isReadOnly)
             // A thread of its own: a slow file holds up nobody else.
@@ -114,6 +116,16 @@ package final class GuestMachine: Sendable {
                 try makeDevice("disk \(disk.serial)", BlockDevice.description(disk), on: thread) {
                     BlockDevice($0, disk, file: OwnedFD(adopting: descriptor))
                 }
+            )
+        }
+        for (index, share) in configuration.shares.enumerated() {
+            let shares = shares
+            devices.append(
+                try makeDevice(
+                    "share \(share.tag)",
+                    FileSystemDevice.description(tag: share.tag),
+                    on: try confinement.shareThread(named: "share\(index)"),
+                ) { FileSystemDevice($0, try shares.server(index)) }
             )
         }
         return devices
@@ -160,14 +172,14 @@ package final class GuestMachine: Sendable {
 }
 
 extension WorkerConfiguration {
-    /// Console, entropy, and the disks.
-    fileprivate var deviceCount: Int { 2 + disks.count }
+    /// Console, entropy, the disks and the shares.
+    fileprivate var deviceCount: Int { 2 + disks.count + shares.count }
 }
 
-package enum GuestMachineError: Error, Hashable, Sendable, CustomStringConvertible {
+enum GuestMachineError: Error, Hashable, Sendable, CustomStringConvertible {
     case tooManyDevices(Int, limit: Int)
 
-    package var description: String {
+    var description: String {
         switch self {
         case .tooManyDevices(let count, let limit): "\(count) devices; a machine has lines for \(limit)"
         }

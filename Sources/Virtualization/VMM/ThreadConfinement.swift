@@ -2,7 +2,7 @@ internal import Jail
 internal import LinuxSystem
 
 /// How each thread of a worker narrows itself to what its kind does.
-package struct ThreadConfinement: Sendable {
+struct ThreadConfinement: Sendable {
     private let filters: WorkerFilters?
 
     /// Nil where the user waived the filters.
@@ -22,11 +22,19 @@ package struct ThreadConfinement: Sendable {
     }
 
     /// A loop on a new thread, which is confined when this returns.
-    func deviceThread(named name: String) throws -> EventLoopThread {
+    func deviceThread(named name: String) throws -> EventLoopThread { try thread(named: name, \.deviceThread) }
+
+    /// The same, for a thread that names files below a shared directory.
+    func shareThread(named name: String) throws -> EventLoopThread { try thread(named: name, \.shareThread) }
+
+    private func thread(
+        named name: String,
+        _ kind: KeyPath<WorkerFilters, SeccompFilter>,
+    ) throws -> EventLoopThread {
         let thread = try EventLoopThread(name: name)
         if var filters {
             filters.deviceRequests = []
-            let filter = filters.deviceThread
+            let filter = filters[keyPath: kind]
             try thread.runBlocking { _ in try Jail.installSeccomp(filter) }
         }
         return thread

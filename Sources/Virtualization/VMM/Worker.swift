@@ -9,8 +9,9 @@ package enum Worker {
         let ending = Ending(reports: OwnedFD(adopting: WorkerDescriptor.reports))
         do {
             let configuration = try readConfiguration()
-            let machine = try GuestMachine(configuration, ending: ending)
-            let confinement = try enterJail(waived: configuration.waivedJailLayers, ending)
+            let shares = try SharedDirectories(configuration)
+            let machine = try GuestMachine(configuration, shares: shares, ending: ending)
+            let confinement = try enterJail(waived: configuration.waivedJailLayers, shares, ending)
             try machine.start(confinement)
             try confinement.enterMainThread()
             ending.report(.started)
@@ -28,11 +29,19 @@ package enum Worker {
     }
 
     /// From here on nothing with a name can be opened. The kernel has the machine, and the files are open.
-    private static func enterJail(waived names: [String], _ ending: Ending) throws -> ThreadConfinement {
+    private static func enterJail(
+        waived names: [String],
+        _ shares: SharedDirectories,
+        _ ending: Ending,
+    ) throws -> ThreadConfinement {
         var filters = WorkerFilters()
         filters.vcpuRequests = [KVMRequest.run]
         filters.deviceRequests = KVMRequest.connections
+        filters.servesShares = !shares.isEmpty
         var plan = JailPlan(seccomp: filters.starting)
+        plan.shares = shares.jailShares
+        plan.identity = try shares.identity()
+        if !shares.isEmpty { plan.limits.openFiles = SharedDirectories.openFiles }
         plan.waived = Set(names.compactMap(JailLayer.init(rawValue:)))
         let report = try Jail.apply(plan)
         if !report.isComplete { ending.report(.warning("the machine's jail is not complete: \(report)")) }

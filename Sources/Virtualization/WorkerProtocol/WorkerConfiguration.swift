@@ -13,7 +13,7 @@ package enum WorkerDescriptor {
     package static let kvm: Int32 = 7
     package static let kernel: Int32 = 8
     package static let initramfs: Int32 = 9
-    /// The disks of the configuration, in order.
+    /// The disks of the configuration, in order, and the directories of its shares behind them.
     package static let firstDisk: Int32 = 10
 }
 
@@ -25,6 +25,17 @@ package struct WorkerConfiguration: Hashable, Sendable {
 
         package init(serial: String, isReadOnly: Bool) {
             self.serial = serial
+            self.isReadOnly = isReadOnly
+        }
+    }
+
+    package struct Share: Hashable, Sendable {
+        /// What the guest mounts it by.
+        package var tag: String
+        package var isReadOnly: Bool
+
+        package init(tag: String, isReadOnly: Bool) {
+            self.tag = tag
             self.isReadOnly = isReadOnly
         }
     }
@@ -48,6 +59,7 @@ package struct WorkerConfiguration: Hashable, Sendable {
     package var bootSegment: [UInt8]
     package var controlPort: String
     package var disks: [Disk]
+    package var shares: [Share]
     /// Names of layers of the jail that the user does without.
     package var waivedJailLayers: [String] = []
 
@@ -58,6 +70,7 @@ package struct WorkerConfiguration: Hashable, Sendable {
         bootSegment: [UInt8],
         controlPort: String,
         disks: [Disk],
+        shares: [Share],
     ) {
         self.memoryBytes = memoryBytes
         self.vcpus = vcpus
@@ -65,10 +78,14 @@ package struct WorkerConfiguration: Hashable, Sendable {
         self.bootSegment = bootSegment
         self.controlPort = controlPort
         self.disks = disks
+        self.shares = shares
     }
 }
 
 extension WorkerConfiguration {
+    package func descriptor(ofDisk index: Int) -> Int32 { WorkerDescriptor.firstDisk + Int32(index) }
+    package func descriptor(ofShare index: Int) -> Int32 { WorkerDescriptor.firstDisk + Int32(disks.count + index) }
+
     package var encoded: [UInt8] {
         var bytes: [UInt8] = []
         bytes.append(littleEndian: Self.version)
@@ -81,6 +98,11 @@ extension WorkerConfiguration {
         for disk in disks {
             bytes.appendField(Array(disk.serial.utf8))
             bytes.append(disk.isReadOnly ? 1 : 0)
+        }
+        bytes.append(littleEndian: UInt32(shares.count))
+        for share in shares {
+            bytes.appendField(Array(share.tag.utf8))
+            bytes.append(share.isReadOnly ? 1 : 0)
         }
         bytes.append(littleEndian: UInt32(waivedJailLayers.count))
         for name in waivedJailLayers { bytes.appendField(Array(name.utf8)) }
@@ -102,6 +124,10 @@ extension WorkerConfiguration {
             disks = []
             for _ in 0..<count {
                 disks.append(Disk(serial: try reader.text(), isReadOnly: try reader.littleEndian(UInt8.self) != 0))
+            }
+            shares = []
+            for _ in 0..<(try reader.littleEndian(UInt32.self)) {
+                shares.append(Share(tag: try reader.text(), isReadOnly: try reader.littleEndian(UInt8.self) != 0))
             }
             for _ in 0..<(try reader.littleEndian(UInt32.self)) { waivedJailLayers.append(try reader.text()) }
             guard reader.remaining == 0 else { throw Violation.trailing(count: reader.remaining) }

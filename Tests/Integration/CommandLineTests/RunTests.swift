@@ -187,6 +187,33 @@ import Testing
         #expect(command.boxes.isEmpty)
     }
 
+    @Test func `a second Ctrl-C does not wait for the box to stop`() async throws {
+        let command = try VoidBoxProcess(["run", "--file", Repository.example("sandbox.yaml")])
+        try command.process.run()
+        try await command.waitForError("press Ctrl-C")
+        let box = try #require(command.boxes.first)
+        kill(box, SIGSTOP)  // It cannot answer, so that stopping it takes as long as it may.
+        let start = ContinuousClock.now
+        command.process.interrupt()
+        command.process.terminate()
+        #expect(try await command.end().status == 130)
+        #expect(ContinuousClock.now - start < .seconds(4), "to stop a box that does not answer takes 5 s")
+        try await eventually("its box is gone", within: .seconds(5)) { command.boxes.isEmpty }
+    }
+
+    @Test func `a box with an open model connection stops`() async throws {
+        let directory = try SpecDirectory()
+        let file = try directory.agent("claude-code", turns: "turns: [{text: slow, delay_ms: 300000}]")
+        let command = try VoidBoxProcess(["run", "--file", file])
+        try command.process.run()
+        try await command.waitForError("agent started")
+        let start = ContinuousClock.now
+        command.process.interrupt()
+        #expect(try await command.end().status == 130)
+        #expect(ContinuousClock.now - start < .seconds(20))
+        #expect(command.boxes.isEmpty)
+    }
+
     @Test func `a voidbox that is killed leaves no box after 5 s`() async throws {
         let directory = try SpecDirectory()
         let command = try VoidBoxProcess([

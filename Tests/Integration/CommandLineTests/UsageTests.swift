@@ -44,6 +44,8 @@ import Testing
         #expect(result.status == 3)
         #expect(result.errors.contains("/nonexistent/vmlinux: the guest kernel is missing or not readable"))
         #expect(result.errors.contains("make guest"))
+        #expect(result.errors.contains("VOIDBOX_KERNEL"))
+        #expect(result.output.isEmpty, "there is nothing to report of a run that never began")
     }
 
     @Test(arguments: [
@@ -113,6 +115,7 @@ import Testing
         let result = try await VoidBoxProcess.run("exec", "--mode", "mock", "echo", "hello")
         #expect(result.status == 0)
         #expect(result.output == "hello\n")
+        #expect(result.errors.contains("nothing is isolated"))
         let workflow = try await VoidBoxProcess.run(
             "run",
             "--file",
@@ -148,9 +151,60 @@ import Testing
 
     @Test func `a corrupt initramfs is one clear error`() async throws {
         let directory = try SpecDirectory()
-        let file = try directory.write("broken.cpio", String(repeating: "broken", count: 1000))
+        let file = try directory.write("broken.cpio", "070701" + String(repeating: "broken", count: 1000))
         let result = try await VoidBoxProcess.run("exec", "true", environment: ["VOIDBOX_INITRAMFS": file])
-        #expect(result.status == 1)
+        #expect(result.status == 125)
         #expect(result.errors.contains("the guest's console ends"), "\(result.errors)")
+        #expect(result.errors.components(separatedBy: "hint:").count == 2)
+    }
+
+    @Test(arguments: ["VOIDBOX_KERNEL", "VOIDBOX_INITRAMFS"], ["/", "/dev/zero", "/etc/passwd", "/dev/null"])
+    func `a boot file that is something else exits 3 before anything starts`(
+        _ variable: String,
+        _ path: String
+    ) async throws {
+        let result = try await VoidBoxProcess.run("exec", "true", environment: [variable: path])
+        #expect(result.status == 3)
+        #expect(result.errors.hasPrefix("error: \(path): not usable as the guest"), "\(result.errors)")
+        #expect(result.errors.contains(variable))
+    }
+
+    @Test(arguments: ["/bin/true", "/bin/false", "/"]) func `a QEMU that is none exits 3`(_ path: String) async throws {
+        let result = try await VoidBoxProcess.run("exec", "true", environment: ["VOIDBOX_QEMU": path])
+        #expect(result.status == 3)
+        #expect(result.errors.hasPrefix("error: \(path): "))
+        #expect(result.errors.contains("VOIDBOX_QEMU") && !result.errors.contains("initramfs"), "\(result.errors)")
+    }
+
+    @Test func `more memory than the host has exits 3`() async throws {
+        let result = try await VoidBoxProcess.run("exec", "--memory-mb", "1048576", "true")
+        #expect(result.status == 3)
+        #expect(result.errors.contains("of memory, and this host has"))
+    }
+
+    @Test func `statuses of voidbox are told from the program's`() async throws {
+        #expect(try await VoidBoxProcess.run("exec", "no-such-program").status == 127)
+        #expect(try await VoidBoxProcess.run("exec", "/etc/passwd").status == 126)
+        let late = try await VoidBoxProcess.run("exec", "--timeout", "1", "sleep", "100")
+        #expect(late.status == 124)
+        #expect(late.errors.contains("did not finish within 1 s"))
+    }
+
+    @Test func `a child that ran out of memory is a warning even if its program goes on`() async throws {
+        let grow = "python3 -c 'x = []\nwhile True: x.append(bytearray(10**7))'; exit 0"
+        let result = try await VoidBoxProcess.run("exec", "--memory-mb", "512", "sh", "-c", grow)
+        #expect(result.status == 0)
+        #expect(result.errors.contains("memory ran out"))
+    }
+
+    @Test func `a program whose reader has gone is stopped quietly`() async throws {
+        let result = try await VoidBoxProcess.run(script: "{ \"$VOIDBOX\" exec yes; echo $? >&2; } | head -1")
+        #expect(result.output == "y\n")
+        #expect(result.errors == "141\n")
+    }
+
+    @Test func `a closed stdin is an empty one`() async throws {
+        let result = try await VoidBoxProcess.run(script: "\"$VOIDBOX\" exec -i cat <&-")
+        #expect(result.status == 0 && result.output.isEmpty)
     }
 }

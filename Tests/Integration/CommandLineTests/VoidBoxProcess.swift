@@ -21,6 +21,14 @@ struct VoidBoxProcess {
     private let output = TemporaryFile()
     private let errors = TemporaryFile()
 
+    /// Instead of the program itself: a script for the shell, which knows it as `$VOIDBOX`.
+    init(script: String) throws {
+        try self.init([])
+        process.executableURL = URL(filePath: "/bin/sh")
+        process.arguments = ["-c", script]
+        process.environment?["VOIDBOX"] = Self.program?.path
+    }
+
     init(_ arguments: [String], environment: [String: String] = [:], input: String? = nil) throws {
         process.executableURL = Self.program
         process.arguments = arguments
@@ -48,6 +56,12 @@ struct VoidBoxProcess {
         input: String? = nil,
     ) async throws -> Result {
         let command = try VoidBoxProcess(arguments, environment: environment, input: input)
+        try command.process.run()
+        return try await command.end()
+    }
+
+    static func run(script: String) async throws -> Result {
+        let command = try VoidBoxProcess(script: script)
         try command.process.run()
         return try await command.end()
     }

@@ -130,7 +130,9 @@ enum GoPeer {
             }
             let source = URL(filePath: #filePath).deletingLastPathComponent()
                 .appending(path: "../../Interop/ttrpc/main.go").standardizedFileURL.path
-            let directory = FileManager.default.temporaryDirectory.appending(path: "voidbox-ttrpc-peer-\(getpid())")
+            // Beside the build's products, where the next run finds it.
+            guard let products = Bundle.main.executableURL?.deletingLastPathComponent() else { throw Missing() }
+            let directory = products.appending(path: "ttrpc-peer")
             try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
             let go = Process()
             go.executableURL = URL(filePath: "/usr/bin/go")

@@ -18,8 +18,8 @@ enum ContractBackend: String, CaseIterable, Sendable, CustomTestStringConvertibl
     }()
     /// Those with a machine.
     static let real = all.filter { $0 != .mock }
-    /// Those whose boxes can have a network and host directories.
-    static let withHostAccess = all.filter { $0 == .qemu }
+    /// Those whose boxes can have a network.
+    static let withNetwork = all.filter { $0 == .qemu }
 
     var testDescription: String { rawValue }
 

@@ -35,9 +35,9 @@ import Testing
         try cpio.run()
         let listing = String(decoding: try output.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
         cpio.waitUntilExit()
-        #expect(cpio.terminationStatus == 0)
+        try #require(cpio.terminationStatus == 0, "cpio cannot read it, or is not installed (make setup)")
         let lines = listing.split(separator: "\n")
-        #expect(lines.count == 2)
+        try #require(lines.count == 2)
         #expect(lines[0].hasPrefix("drwx------") && lines[0].hasSuffix("voidbox"))
         #expect(lines[1].hasPrefix("-r--------") && lines[1].hasSuffix("voidbox/boot"))
     }

@@ -38,13 +38,4 @@ import Testing
         #expect(found["vmlinux"]?.status == .missing)
         #expect(found["claudio.ext4"]?.status == .warning)
     }
-
-    @Test func `available memory is read from meminfo`() {
-        #expect(HostProbe.availableMemory("MemTotal: 9 kB\nMemAvailable:    2048 kB\n") == .mebibytes(2))
-        #expect(HostProbe.availableMemory("nothing") == nil)
-    }
-
-    @Test func `text from a guest cannot steer the terminal`() {
-        #expect(TerminalText.safe("a\u{1B}[2Jb\u{7}\u{202E}c") == "a [2Jb  c")
-    }
 }

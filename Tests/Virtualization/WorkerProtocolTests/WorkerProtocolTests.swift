@@ -11,6 +11,7 @@ import Testing
             bootSegment: [1, 2, 3],
             controlPort: "voidbox.control",
             disks: [.init(serial: "root", isReadOnly: true), .init(serial: "disk0", isReadOnly: false)],
+            shares: [.init(tag: "share0", isReadOnly: true)],
         )
         configuration.waivedJailLayers = ["landlock"]
         return configuration

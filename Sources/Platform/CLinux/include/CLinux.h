@@ -43,6 +43,12 @@ int clinux_pipe(int descriptors[2]);
 void clinux_name_thread(const char *name);
 const char *clinux_error_text(int error);
 
+/// From now on the first SIGINT or SIGTERM adds 1 to the eventfd, and the second ends this process at once with `status`,
+/// whatever its threads wait for.
+int clinux_trap_interrupts(int eventfd, int status);
+/// The terminal gets back the mode it has now when an interrupt ends this process. -1: nothing to restore.
+int clinux_restore_terminal_on_interrupt(int fd);
+
 /// A stream socket connected to a Unix socket's path.
 int clinux_connect_unix(const char *path);
 

@@ -134,6 +134,7 @@ extension SeccompFilter {
 
     /// Names below open directories.
     fileprivate mutating func allowDirectories() {
+        allow(.getuid, .getgid, .geteuid, .getegid)
         allow(.openat, .openat2, .newfstatat, .statx, .getdents64, .readlinkat, .faccessat, .faccessat2)
         allow(.mkdirat, .mknodat, .unlinkat, .linkat, .symlinkat, .renameat, .renameat2, .umask)
         allow(.fchmod, .fchmodat, .fchown, .fchownat, .utimensat)

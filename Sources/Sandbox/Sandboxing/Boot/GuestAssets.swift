@@ -16,6 +16,15 @@ package enum GuestAsset: String, CaseIterable, Sendable {
         }
     }
 
+    /// The environment variable that names another file in its place.
+    package var variable: String? {
+        switch self {
+        case .kernel: "VOIDBOX_KERNEL"
+        case .initramfs: "VOIDBOX_INITRAMFS"
+        case .baseRoot, .claudeCode, .claudio: nil
+        }
+    }
+
     /// Needed by every box; the others only by the agent they carry.
     package var isRequired: Bool {
         switch self {
@@ -37,8 +46,7 @@ package struct AssetLocator: Sendable {
             return value
         }
         var overrides: [GuestAsset: String] = [:]
-        overrides[.kernel] = value("VOIDBOX_KERNEL")
-        overrides[.initramfs] = value("VOIDBOX_INITRAMFS")
+        for asset in GuestAsset.allCases { overrides[asset] = asset.variable.flatMap(value) }
         self.overrides = overrides
         cacheDirectory = value("VOIDBOX_CACHE_DIR") ?? "\(value("HOME") ?? "/root")/.cache/voidbox"
     }
@@ -75,11 +83,14 @@ package struct AssetLocator: Sendable {
         _ isReadable: (String) -> Bool,
     ) throws(SandboxError) -> String {
         if isReadable(path) { return path }
+        let isOverride = overrides[asset] == path
         throw SandboxError(
             .hostUnsupported,
             resource: path,
             "the \(asset.title) is missing or not readable",
-            hint: "run \"make guest\" to build it",
+            hint: isOverride
+                ? "\(asset.variable ?? "") names it: correct or unset it; \"make guest\" builds one"
+                : "run \"make guest\" to build it",
         )
     }
 }

@@ -1,3 +1,4 @@
+internal import Primitives
 internal import Synchronization
 
 /// Elements on their way to one consumer. Unbounded by itself: credits bound what the producer may put in.
@@ -13,19 +14,19 @@ final class Inbox<Element: Sendable>: Sendable {
     private let state = Mutex(State())
 
     func put(_ element: Element) {
-        state.withLock { state in
+        state.withLockWaking { state, wakeups in
             guard state.end == nil else { return }
-            if let waiter = state.waiter.take() { return waiter.resume(returning: element) }
+            if let waiter = state.waiter.take() { return wakeups.resume(waiter, returning: element) }
             state.elements.append(element)
         }
     }
 
     /// After what is in it, the consumer gets nil or the error.
     func finish(_ result: Result<Void, any Error> = .success(())) {
-        state.withLock { state in
+        state.withLockWaking { state, wakeups in
             guard state.end == nil else { return }
             state.end = result
-            state.waiter.take()?.resume(with: result.map { nil })
+            if let waiter = state.waiter.take() { wakeups.resume(waiter, with: result.map { nil }) }
         }
     }
 
@@ -33,8 +34,8 @@ final class Inbox<Element: Sendable>: Sendable {
     func next() async throws -> Element? {
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
-                state.withLock { state in
-                    if Task.isCancelled { return continuation.resume(throwing: CancellationError()) }
+                state.withLockWaking { state, wakeups in
+                    if Task.isCancelled { return wakeups.resume(continuation, throwing: CancellationError()) }
                     if state.head < state.elements.count {
                         let element = state.elements[state.head]
                         state.head += 1
@@ -42,9 +43,9 @@ final class Inbox<Element: Sendable>: Sendable {
                             state.elements.removeAll(keepingCapacity: true)
                             state.head = 0
                         }
-                        return continuation.resume(returning: element)
+                        return wakeups.resume(continuation, returning: element)
                     }
-                    if let end = state.end { return continuation.resume(with: end.map { nil }) }
+                    if let end = state.end { return wakeups.resume(continuation, with: end.map { nil }) }
                     precondition(state.waiter == nil, "an inbox has one consumer")
                     state.waiter = continuation
                 }

@@ -33,9 +33,9 @@ final class SendGate: Sendable {
 
     /// False if the receiver claims to have consumed more than it was sent.
     func giveBack(_ count: UInt32) -> Bool {
-        state.withLock { state in
+        state.withLockWaking { state, wakeups in
             guard state.window.giveBack(count) else { return false }
-            for waiter in state.waiters { waiter.continuation.resume() }
+            for waiter in state.waiters { wakeups.resume(waiter.continuation, returning: ()) }
             state.waiters = []
             return true
         }
@@ -43,9 +43,9 @@ final class SendGate: Sendable {
 
     /// Fails everyone who waits and everyone who comes.
     func close(_ error: any Error) {
-        state.withLock { state in
+        state.withLockWaking { state, wakeups in
             if state.closed == nil { state.closed = error }
-            for waiter in state.waiters { waiter.continuation.resume(throwing: error) }
+            for waiter in state.waiters { wakeups.resume(waiter.continuation, throwing: error) }
             state.waiters = []
         }
     }
@@ -57,17 +57,17 @@ final class SendGate: Sendable {
         }
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
-                state.withLock { state in
-                    if Task.isCancelled { return continuation.resume(throwing: CancellationError()) }
-                    if let error = state.closed { return continuation.resume(throwing: error) }
-                    if state.window.available > 0 { return continuation.resume() }
+                state.withLockWaking { state, wakeups in
+                    if Task.isCancelled { return wakeups.resume(continuation, throwing: CancellationError()) }
+                    if let error = state.closed { return wakeups.resume(continuation, throwing: error) }
+                    if state.window.available > 0 { return wakeups.resume(continuation, returning: ()) }
                     state.waiters.append((ticket, continuation))
                 }
             }
         } onCancel: {
-            state.withLock { state in
+            state.withLockWaking { state, wakeups in
                 guard let index = state.waiters.firstIndex(where: { $0.ticket == ticket }) else { return }
-                state.waiters.remove(at: index).continuation.resume(throwing: CancellationError())
+                wakeups.resume(state.waiters.remove(at: index).continuation, throwing: CancellationError())
             }
         }
     }

@@ -19,21 +19,3 @@ extension HostVirtualization {
         )
     }
 }
-
-extension SandboxConfiguration {
-    /// Throws if a file or a directory that the box is made of is not there.
-    package func checkFiles() throws(SandboxError) {
-        for path in [boot.kernel, boot.initramfs, boot.rootDisk] + disks.map(\.imagePath)
-        where !HostFacts.mayRead(path) {
-            throw SandboxError(
-                .hostUnsupported,
-                resource: path,
-                "the file is missing or not readable",
-                hint: "make guest",
-            )
-        }
-        for share in shares where !HostFacts.exists(share.hostPath) {
-            throw SandboxError(.notFound, resource: share.hostPath, "the directory to mount does not exist")
-        }
-    }
-}

@@ -1,0 +1,105 @@
+internal import Foundation
+internal import LinuxSystem
+internal import Runs
+
+/// stdout does not take what it should get.
+struct StandardOutputError: Error, CustomStringConvertible {
+    let errno: Errno
+
+    /// As `head` goes once it has what it wants: no reason to complain.
+    var readerIsGone: Bool { errno == .brokenPipe }
+
+    var description: String { "stdout cannot be written: \(errno)" }
+}
+
+/// Writes to the two streams of the process, whole lines at a time, and lets nothing through to a terminal that steers it.
+enum Console {
+    /// Throws `StandardOutputError`.
+    static func out(_ text: String) throws(StandardOutputError) {
+        try write(TerminalMode.isTerminal(1) ? TerminalText.safe(text) : text)
+    }
+
+    /// Never fails: a reader of stderr that is gone misses something, but what it watched goes on.
+    static func error(_ text: String) {
+        try? StandardStream.write(Array((TerminalText.safe(text) + "\n").utf8), to: 2)
+    }
+
+    static func json(_ value: some Encodable) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        try write(TerminalText.safeJSON(String(decoding: try encoder.encode(value), as: UTF8.self)))
+    }
+
+    /// Says why the command failed, in the format asked for, and returns what to exit with.
+    static func report(_ failure: RunFailure, as format: OutputFormat) -> ExitStatus {
+        switch format {
+        case .human: error("error: \(failure)")
+        case .json:
+            struct Envelope: Encodable { var error: RunFailure }
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+            do {
+                error(
+                    TerminalText.safeJSON(String(decoding: try encoder.encode(Envelope(error: failure)), as: UTF8.self))
+                )
+            } catch {
+                self.error("error: \(failure)")
+            }
+        }
+        return ExitStatus(of: failure)
+    }
+
+    private static func write(_ text: String) throws(StandardOutputError) {
+        do throws(SyscallError) {
+            try StandardStream.write(Array((text + "\n").utf8), to: 1)
+        } catch {
+            throw StandardOutputError(errno: error.errno)
+        }
+    }
+}
+
+/// Text from a guest, a model or a specification on its way to a terminal.
+enum TerminalText {
+    /// Newlines and tabs stay. Other control characters, which could move the cursor or set the title, and those that turn
+    /// the direction of writing, which make text look like another, become visible: `\u{1B}`.
+    static func safe(_ text: String) -> String {
+        replacing(text) { "\\u{\(String($0.value, radix: 16, uppercase: true))}" }
+    }
+
+    /// As `safe`, on one line of at most a thousand characters.
+    static func line(_ text: String) -> String {
+        let scalars = text.unicodeScalars.prefix(1000).map { $0 == "\n" || $0 == "\t" || $0 == "\r" ? " " : $0 }
+        return safe(String(String.UnicodeScalarView(scalars)))
+    }
+
+    /// The same for a JSON text, where a string may spell them as escapes.
+    static func safeJSON(_ text: String) -> String {
+        replacing(text) { scalar in
+            let digits = String(scalar.value, radix: 16)
+            return "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+        }
+    }
+
+    private static func replacing(_ text: String, _ visible: (Unicode.Scalar) -> String) -> String {
+        guard text.unicodeScalars.contains(where: steers) else { return text }
+        var result = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            if steers(scalar) {
+                result.append(contentsOf: visible(scalar).unicodeScalars)
+            } else {
+                result.append(scalar)
+            }
+        }
+        return String(result)
+    }
+
+    /// All below U+10000.
+    private static func steers(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.value {
+        case 0x09, 0x0A: false
+        case 0x00...0x1F, 0x7F...0x9F: true
+        case 0x202A...0x202E, 0x2066...0x2069: true
+        default: false
+        }
+    }
+}

@@ -1,0 +1,97 @@
+internal import ByteCodec
+internal import LinuxSystem
+internal import MachineMemory
+package import SharedFS
+package import Virtio
+
+/// A directory of the host, as a file system of the guest: virtio-fs (virtio 1.2, section 5.11). Confined to its loop, which is
+/// a thread of its own: the host's file system may be slow.
+package final class FileSystemDevice: VirtioDevice {
+    package enum Violation: Error, Hashable, Sendable {
+        /// Longer than any request without its data.
+        case requestTooLong(count: Int)
+        case replyTooLong(count: Int, room: Int)
+    }
+
+    /// Of the device's name, section 5.11.4.
+    package static let maxTag = 36
+    private static let replyHeaderLength = 16
+
+    /// `tag` is what the guest mounts it by, at most `maxTag` bytes.
+    package static func description(tag: String) -> VirtioDeviceDescription {
+        var configuration = Array(tag.utf8.prefix(maxTag))
+        configuration += [UInt8](repeating: 0, count: maxTag - configuration.count)
+        configuration.append(littleEndian: UInt32(1))  // Queues of requests, beside the one of high priority.
+        return VirtioDeviceDescription(kind: .fileSystem, queueSizes: [128, 256], configuration: configuration)
+    }
+
+    private let context: VirtioDeviceContext
+    private let server: FUSEServer
+    private var queues: [VirtQueue?] = []
+
+    package init(_ context: VirtioDeviceContext, _ server: FUSEServer) {
+        self.context = context
+        self.server = server
+    }
+
+    package func activate(_ queues: [VirtQueue?], features: VirtioFeatures) {
+        self.queues = queues
+    }
+
+    package func notified(queue: Int) throws {
+        guard queues.indices.contains(queue), let queue = queues[queue] else { return }
+        try context.drain(queue, serve)
+    }
+
+    package func reset() {
+        queues = []
+        server.reset()
+    }
+
+    private func serve(_ chain: DescriptorChain) throws -> Int? {
+        let count = chain.readableCount
+        let header = chain.read(upTo: FUSERequest.headerLength)
+        guard let controlCount = FUSERequest.controlLength(header: header, length: count) else {
+            throw Violation.requestTooLong(count: count)
+        }
+        var data = ChainData(
+            input: chain.readable.withoutFirstBytes(controlCount),
+            output: chain.writable.withoutFirstBytes(Self.replyHeaderLength),
+        )
+        // The header was read before, and may be another by now: only this copy counts.
+        let request =
+            header
+            + chain.readable.withoutFirstBytes(header.count).firstBytes(controlCount - header.count)
+            .flatMap { $0.read() }
+        let room = chain.writableCount
+        guard let reply = try server.handle(request, replyCapacity: room, data: &data) else { return 0 }
+        guard chain.write(reply) == reply.count else {
+            throw Violation.replyTooLong(count: reply.count, room: room)
+        }
+        // The data of a read is there already, and counted in the reply's length.
+        return max(reply.count, reply.prefix(4).reversed().reduce(0) { $0 << 8 | Int($1) })
+    }
+}
+
+/// File data in the buffers of a request, which moves without a copy.
+private struct ChainData: FUSEData {
+    let input: [GuestRange]
+    let output: [GuestRange]
+
+    mutating func read(
+        from file: borrowing OwnedFD,
+        at offset: UInt64,
+        count: Int,
+    ) throws(SyscallError) -> Int {
+        try file.read(into: output.firstBytes(count), at: offset)
+    }
+
+    mutating func write(
+        to file: borrowing OwnedFD,
+        at offset: UInt64,
+        count: Int,
+        _ mode: WriteMode,
+    ) throws(SyscallError) -> Int {
+        try file.write(from: input.firstBytes(count), at: offset, mode)
+    }
+}
