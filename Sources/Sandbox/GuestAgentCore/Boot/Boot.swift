@@ -52,7 +52,7 @@ package struct Boot {
         makeDeviceLinks()
         try makeControlGroup(plan)
         for disk in plan.disks { try mount(disk) }
-        for share in plan.shares { mount(share) }
+        for share in plan.shares { try mount(share) }
         configure(plan)
         return settings(parameters)
     }
@@ -138,8 +138,10 @@ package struct Boot {
         }
     }
 
-    private mutating func mount(_ share: BootPlan.Share) {
-        attempt("mount share \(share.tag) on \(share.mountPoint)") { () throws(SyscallError) in
+    /// A box without a directory that was asked for is not the one that was asked for: its programs would write their
+    /// results into memory.
+    private mutating func mount(_ share: BootPlan.Share) throws(Failure) {
+        try require("mount share \(share.tag) on \(share.mountPoint)") { () throws(SyscallError) in
             try FileSystem.makeDirectories(share.mountPoint)
             var flags: Mount.Flags = [.noSetUserID, .noDevices]
             if share.isReadOnly { flags.insert(.readOnly) }
@@ -147,18 +149,26 @@ package struct Boot {
             let options = share.kind == .plan9 ? "trans=virtio,version=9p2000.L,msize=524288,cache=none" : ""
             try Mount.mount(share.tag, on: share.mountPoint, type: share.kind.rawValue, flags: flags, options: options)
         }
+        guard !share.isReadOnly else { return }
+        do throws(SyscallError) {
+            let status = try FileSystem.status(of: share.mountPoint)
+            if let problem = share.problem(ofRoot: status) { warn(problem) }
+        } catch {
+            warn("cannot look at share \(share.mountPoint): \(error)")
+        }
     }
 
     private mutating func configure(_ plan: BootPlan) {
         attempt("set the host name") { () throws(SyscallError) in try Machine.setHostName(plan.hostName) }
         attempt("open /tmp to all") { () throws(SyscallError) in
+            guard !plan.isShared("/tmp") else { return }
             try FileSystem.makeDirectories("/tmp")
             try FileSystem.setMode(of: "/tmp", 0o1777)
         }
         for directory in ["/workspace", "/home/sandbox"] {
             attempt("make \(directory)") { () throws(SyscallError) in
                 // Unless a share is mounted there, whose owner is the host's business.
-                guard !plan.shares.contains(where: { $0.mountPoint == directory }) else { return }
+                guard !plan.isShared(directory) else { return }
                 try FileSystem.makeDirectories(directory)
                 try FileSystem.setOwner(
                     of: directory,
@@ -210,9 +220,12 @@ package struct Boot {
         do throws(SyscallError) {
             try body()
         } catch {
-            let warning = "cannot \(step): \(error)"
-            KernelLog.shared.warning(warning)
-            warnings.append(warning)
+            warn("cannot \(step): \(error)")
         }
+    }
+
+    private mutating func warn(_ warning: String) {
+        KernelLog.shared.warning(warning)
+        warnings.append(warning)
     }
 }
