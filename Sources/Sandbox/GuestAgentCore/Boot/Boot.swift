@@ -50,6 +50,7 @@ package struct Boot {
         if let root = plan.root { try RootSwitch(root, scratchBytes: plan.scratchBytes).perform() }
         mountKernelFileSystems()
         makeDeviceLinks()
+        harden()
         try makeControlGroup(plan)
         for disk in plan.disks { try mount(disk) }
         for share in plan.shares { try mount(share) }
@@ -155,6 +156,23 @@ package struct Boot {
             if let problem = share.problem(ofRoot: status) { warn(problem) }
         } catch {
             warn("cannot look at share \(share.mountPoint): \(error)")
+        }
+    }
+
+    /// The kernel's own protections that are off unless somebody asks.
+    private mutating func harden() {
+        let switches = [
+            // A user namespace makes a program root over much of the kernel that it could not reach otherwise.
+            ("user/max_user_namespaces", "0"),
+            // Addresses of the kernel, which exploits need.
+            ("kernel/dmesg_restrict", "1"), ("kernel/kptr_restrict", "2"),
+            // Links and files that wait in a directory of all users for someone to trip over them; without the second a
+            // program could give itself a name for a file that only root may read.
+            ("fs/protected_symlinks", "1"), ("fs/protected_hardlinks", "1"),
+            ("fs/protected_fifos", "2"), ("fs/protected_regular", "2"),
+        ]
+        for (name, value) in switches {
+            attempt("set \(name)") { () throws(SyscallError) in try FileSystem.write(value, to: "/proc/sys/\(name)") }
         }
     }
 
