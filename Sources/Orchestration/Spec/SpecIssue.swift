@@ -14,7 +14,7 @@ package struct SpecPosition: Hashable, Comparable, Sendable {
 }
 
 /// One thing that is wrong with a specification.
-package struct SpecIssue: Hashable, Sendable {
+package struct SpecIssue: Error, Hashable, Sendable {
     /// Nil where the file as a whole is meant.
     package var position: SpecPosition?
     package var message: String
