@@ -154,7 +154,13 @@ let table: [Module] = [
         tested: true,
         testUses: ["Sandboxing", "Spec"],
     ),
-    Module(name: "Spec", layer: .orchestration, products: [.yams], tested: true),
+    Module(
+        name: "Spec",
+        layer: .orchestration,
+        uses: ["LinuxSystem", "ModelProviders"],
+        products: [.yams],
+        tested: true,
+    ),
 
     // Services: what people and programs talk to.
     Module(
