@@ -152,7 +152,8 @@ let table: [Module] = [
         uses: ["AgentRuntimes", "LinuxSystem", "ModelBroker", "ModelProviders", "Primitives", "Sandboxing", "Spec"],
         products: [.log],
         tested: true,
-        testUses: ["Sandboxing", "Spec"],
+        testUses: ["LinuxSystem", "SandboxMock", "Sandboxing", "Spec"],
+        testProducts: [.log],
     ),
     Module(
         name: "Spec",
