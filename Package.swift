@@ -181,9 +181,16 @@ let table: [Module] = [
         uses: ["AgentRuntimes", "LinuxSystem", "ModelBroker", "ModelProviders", "Primitives", "Sandboxing", "Spec"],
         products: [.log],
         tested: true,
-        testUses: ["Sandboxing", "Spec"],
+        testUses: ["LinuxSystem", "SandboxMock", "Sandboxing", "Spec"],
+        testProducts: [.log],
     ),
-    Module(name: "Spec", layer: .orchestration, products: [.yams], tested: true),
+    Module(
+        name: "Spec",
+        layer: .orchestration,
+        uses: ["LinuxSystem", "ModelProviders"],
+        products: [.yams],
+        tested: true,
+    ),
 
     // Services: what people and programs talk to.
     Module(

@@ -5,8 +5,9 @@ package struct AgentTask: Sendable {
     /// Program to start, looked up in the guest's `PATH`.
     package var program: String
     package var prompt: String
-    /// Carried into the box as `/workspace/input.json`; its beginning is quoted in the prompt.
+    /// Carried into the box as `inputFile`; its beginning is quoted in the prompt.
     package var input: String?
+    package var inputFile = "/workspace/input.json"
     package var model: String?
     /// For the agent's process only: model endpoint and token, user's variables.
     package var environment: [String: String] = [:]
@@ -20,24 +21,37 @@ package struct AgentTask: Sendable {
     }
 }
 
-/// A skill as the agent finds it: `.claude/skills/<name>/SKILL.md`.
+/// A skill as the agent finds it: `skills/<name>/SKILL.md` in its own directory.
 package struct ProvisionedSkill: Hashable, Sendable {
     package let name: String
     package let content: String
 
     /// Adds the front matter that the Agent Skills specification demands where the content has none.
+    ///
+    /// - Parameter name: Of the characters a-z, 0-9 and -: it is the name of a directory.
     package init(name: String, content: String) {
         self.name = name
         if content.hasPrefix("---\n") || content.hasPrefix("---\r\n") {
             self.content = content
         } else {
-            let summary = content.split(separator: "\n").first { !$0.isEmpty && !$0.hasPrefix("#") } ?? "A skill"
-            self.content = "---\nname: \(name)\ndescription: \(Self.quoted(summary.prefix(200)))\n---\n\n\(content)"
+            let lines = content.split(whereSeparator: \.isNewline)
+            let summary = lines.first { !$0.allSatisfy(\.isWhitespace) && !$0.hasPrefix("#") } ?? "A skill"
+            let (name, description) = (Self.quoted(name[...]), Self.quoted(summary.prefix(200)))
+            self.content = "---\nname: \(name)\ndescription: \(description)\n---\n\n\(content)"
         }
     }
 
+    /// As text of YAML whatever it looks like, on one line.
     private static func quoted(_ text: Substring) -> String {
-        "\"" + text.map { $0 == "\"" || $0 == "\\" ? "\\\($0)" : String($0) }.joined() + "\""
+        let escaped = text.unicodeScalars.map { scalar in
+            switch scalar {
+            case "\"", "\\": "\\\(scalar)"
+            case _ where scalar.properties.generalCategory == .control || scalar == "\u{2028}" || scalar == "\u{2029}":
+                " "
+            default: String(scalar)
+            }
+        }
+        return "\"\(escaped.joined())\""
     }
 }
 

@@ -6,7 +6,9 @@ package import Sandboxing
 package struct ClaudeCodeRuntime: Sendable {
     /// A larger result belongs into a share.
     static let maxOutputFileBytes = 16 << 20
-    private static let inputFile = "/workspace/input.json"
+    /// The agent's own directory: its settings and skills, and what it keeps for itself. No directory of the host can be
+    /// mounted here, so nothing of the user's is written over, and it is there when the workspace is read-only.
+    package static let configurationDirectory = "/run/voidbox/claude"
     private static let stderrTail = 16 << 10
 
     package init() {}
@@ -21,30 +23,48 @@ package struct ClaudeCodeRuntime: Sendable {
         let start = ContinuousClock.now
         var result = try await execute(task, sandbox, onEvent)
         result.duration = .now - start
+        try await readOutput(of: task, in: sandbox, &result)
+        return result
+    }
+
+    /// What stands at the place of the output file is the agent's doing, so whatever is wrong with it is the agent's failure:
+    /// the rest of the result counts all the same.
+    private func readOutput(
+        of task: AgentTask,
+        in sandbox: any SandboxInstance,
+        _ result: inout AgentResult,
+    ) async throws {
         do {
             result.outputFile = try await sandbox.readFile(task.outputFile, limit: Self.maxOutputFileBytes)
         } catch let error as SandboxError where error.code == .notFound {
+            // One that failed has nothing to write.
+            guard result.failure == nil else { return }
             result.warnings.append("the output file \(task.outputFile) was not written")
-        } catch let error as SandboxError where error.code == .resourceExhausted {
-            result.failure =
-                result.failure
-                ?? AgentFailure(
+        } catch let error as SandboxError {
+            let failure =
+                error.code == .resourceExhausted
+                ? AgentFailure(
                     "the output file \(task.outputFile) is larger than \(Self.maxOutputFileBytes >> 20) MiB",
                     hint: "let the agent write large results into a mounted directory",
                 )
+                : AgentFailure(
+                    "the output file \(task.outputFile) cannot be read: \(error.message)",
+                    hint: "it must be an ordinary file",
+                )
+            result.failure = result.failure ?? failure
         }
-        return result
     }
 
     // MARK: Before
 
     private func provision(_ task: AgentTask, _ sandbox: any SandboxInstance) async throws {
         // Without these the first start asks questions that nobody answers.
-        try await sandbox.writeFile("/home/sandbox/.claude.json", Array(#"{"hasCompletedOnboarding":true}"#.utf8))
-        try await sandbox.writeFile("/workspace/.claude/settings.json", Array(Self.settings.utf8))
-        if let input = task.input { try await sandbox.writeFile(Self.inputFile, Array(input.utf8)) }
+        let own = Self.configurationDirectory
+        try await sandbox.writeFile("\(own)/.claude.json", Array(#"{"hasCompletedOnboarding":true}"#.utf8))
+        try await sandbox.writeFile("\(own)/settings.json", Array(Self.settings.utf8))
+        if let input = task.input { try await sandbox.writeFile(task.inputFile, Array(input.utf8)) }
         for skill in task.skills {
-            try await sandbox.writeFile("/workspace/.claude/skills/\(skill.name)/SKILL.md", Array(skill.content.utf8))
+            try await sandbox.writeFile("\(own)/skills/\(skill.name)/SKILL.md", Array(skill.content.utf8))
         }
     }
 
@@ -55,7 +75,7 @@ package struct ClaudeCodeRuntime: Sendable {
         var prompt = task.prompt
         prompt += "\n\nWrite your final result to the file \(task.outputFile)."
         if let input = task.input {
-            prompt += "\n\nYour input is in the file \(inputFile). It begins:\n\(input.prefix(4000))"
+            prompt += "\n\nYour input is in the file \(task.inputFile). It begins:\n\(input.prefix(4000))"
         }
         return prompt
     }
@@ -69,6 +89,7 @@ package struct ClaudeCodeRuntime: Sendable {
         if let model = task.model { request.argv += ["--model", model] }
         request.environment = [
             "HOME": "/home/sandbox",
+            "CLAUDE_CONFIG_DIR": configurationDirectory,
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
             "DISABLE_AUTOUPDATER": "1",
             "IS_SANDBOX": "1",

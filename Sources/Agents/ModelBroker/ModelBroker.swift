@@ -15,11 +15,14 @@ package actor ModelBroker {
     private var attachments: [BrokerAttachment] = []
     private var isClosed = false
 
+    /// - Parameter onFirstFailure: called once, when a call to the model has failed for the first time, and awaited before
+    ///   the guest hears of it: an agent may try again for minutes without a word.
     /// - Throws: `ModelScriptError` where the provider's script cannot be read.
     package static func start(
         provider: ModelProvider,
         limits: ModelBrokerLimits = ModelBrokerLimits(),
         logger: Logger,
+        onFirstFailure: @escaping @Sendable (ModelFailure) async -> Void = { _ in },
     ) async throws -> ModelBroker {
         let upstream: any ModelUpstream
         switch provider.source {
@@ -28,19 +31,21 @@ package actor ModelBroker {
         case .script(let path):
             upstream = ScriptedUpstream(try ModelScript(readingFrom: path), name: path)
         }
-        return ModelBroker(provider: provider, upstream: upstream, limits: limits, logger: logger)
-    }
-
-    private init(provider: ModelProvider, upstream: any ModelUpstream, limits: ModelBrokerLimits, logger: Logger) {
-        self.limits = limits
-        self.logger = logger
-        handler = RequestHandler(
+        let handler = RequestHandler(
             upstream: upstream,
             ledger: UsageLedger(provider),
             secret: provider.secret,
             limits: limits,
             logger: logger,
+            onFirstFailure: onFirstFailure,
         )
+        return ModelBroker(handler, limits: limits, logger: logger)
+    }
+
+    private init(_ handler: RequestHandler, limits: ModelBrokerLimits, logger: Logger) {
+        self.handler = handler
+        self.limits = limits
+        self.logger = logger
     }
 
     /// Opens a port on the guest's loopback and serves it until the attachment is closed or the box ends.

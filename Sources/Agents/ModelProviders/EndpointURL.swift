@@ -7,6 +7,10 @@ package struct EndpointURL: Hashable, Sendable, CustomStringConvertible {
     package let description: String
     /// What the `Host` header says.
     package let authority: String
+    /// False for plain http, which anyone on the way can read.
+    package let isEncrypted: Bool
+    /// Whether the address never leaves this machine.
+    package let isLoopback: Bool
 
     /// Takes the address with or without `/v1`: the two kinds of clients write it differently.
     package init(_ text: String) throws(ModelProviderError) {
@@ -33,7 +37,15 @@ package struct EndpointURL: Hashable, Sendable, CustomStringConvertible {
         while path.hasSuffix("/") { path.removeLast() }
         if path.hasSuffix("/v1") { path.removeLast(3) }
         while path.hasSuffix("/") { path.removeLast() }
+        isEncrypted = scheme == "https"
+        isLoopback = Self.isLoopback(host)
         authority = parts.port.map { "\(host):\($0)" } ?? host
         description = "\(scheme)://\(authority)\(path)"
+    }
+
+    private static func isLoopback(_ host: String) -> Bool {
+        let numbers = host.split(separator: ".", omittingEmptySubsequences: false)
+        let isAddress = numbers.count == 4 && numbers.allSatisfy { UInt8($0) != nil }
+        return host == "localhost" || host == "[::1]" || isAddress && numbers[0] == "127"
     }
 }

@@ -59,6 +59,30 @@ package struct ModelProvider: Sendable {
         }
     }
 
+    /// What the owner of the key should know before it is sent; nil where there is nothing to say.
+    package var warning: String? {
+        guard case .endpoint(let endpoint) = source, !endpoint.url.isEncrypted, !endpoint.url.isLoopback else {
+            return nil
+        }
+        switch endpoint.credential {
+        case .none: return nil
+        case .apiKey, .apiKeyAndBearer:
+            return
+                "the model's key goes to \(endpoint.url) over plain http, where anyone on the way can read it; use https"
+        }
+    }
+
+    /// A failure for people, with what to look at where the model is a program of their own.
+    package func describe(_ failure: ModelFailure) -> String {
+        guard case .unreachable = failure.reason else { return failure.description }
+        switch kind {
+        case .ollama: return "\(failure); is ollama running?"
+        case .lmStudio: return "\(failure); is LM Studio's server running?"
+        case .custom: return "\(failure); is llm.base_url right, and does it run?"
+        case .claude, .scripted: return failure.description
+        }
+    }
+
     /// US dollars for the tokens of one response; nil where the price of the model is not known.
     package func cost(of tokens: TokenCount, model: String) -> Double? {
         isFree ? 0 : ModelPrice(model: model, promptTokens: tokens.prompt)?.cost(of: tokens)

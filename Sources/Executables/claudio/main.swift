@@ -15,13 +15,18 @@ func names(in directory: String, _ transform: (String) -> String?) -> [String] {
     ((try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []).compactMap(transform).sorted()
 }
 
-let skills = names(in: "/workspace/.claude/skills") { name in
-    if name.hasSuffix(".md") { return String(name.dropLast(3)) }
-    let file = "/workspace/.claude/skills/\(name)/SKILL.md"
-    return FileManager.default.fileExists(atPath: file) ? name : nil
+func skillNames(in directory: String) -> [String] {
+    names(in: directory) { name in
+        if name.hasSuffix(".md") { return String(name.dropLast(3)) }
+        return FileManager.default.fileExists(atPath: "\(directory)/\(name)/SKILL.md") ? name : nil
+    }
 }
-let servers = MCPConfiguration.serverNames(FileManager.default.contents(atPath: "/workspace/.mcp.json"))
+
 let environment = ProcessInfo.processInfo.environment
+// The user's skills, then the project's, where Claude Code has them.
+let configuration = environment["CLAUDE_CONFIG_DIR"] ?? "\(environment["HOME"] ?? "")/.claude"
+let skills = skillNames(in: "\(configuration)/skills") + skillNames(in: "/workspace/.claude/skills")
+let servers = MCPConfiguration.serverNames(FileManager.default.contents(atPath: "/workspace/.mcp.json"))
 let script = ClaudioScript(environment: environment, mcpServers: servers)
 
 func emit(_ line: String) {

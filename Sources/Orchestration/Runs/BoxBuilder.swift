@@ -40,6 +40,9 @@ package struct BoxBuilder: Sendable {
         let (variables, missing) = sandbox.resolvedEnvironment(host: environment)
         configuration.environment = variables
         configuration.shares = try sandbox.mounts.map { try share($0) }
+        if let repeated = Self.firstRepeat(sandbox.mounts.map(\.guest)) {
+            throw RunFailure(.usage, "two directories are to be mounted at \(repeated)")
+        }
         configuration.policy = ExecPolicy(sandbox.policy)
         if let agent, backend != .mock { configuration.disks = [try disk(agent)] }
         return (configuration, missing.map { "sandbox.env: the host has no variable \($0); it is not set in the box" })
@@ -54,11 +57,35 @@ package struct BoxBuilder: Sendable {
         return try locator.disk(asset, at: "/opt/\(agent.rawValue)", isReadable: HostFacts.mayRead)
     }
 
-    /// A writable directory that is not there is made, as a place for results.
+    private static func firstRepeat(_ paths: [String]) -> String? {
+        var seen: Set<String> = []
+        return paths.first { !seen.insert($0).inserted }
+    }
+
+    /// The user of the box's programs.
+    private static let guestUser: UInt32 = 1000
+
+    /// A writable directory that is not there is made, as a place for results, and given to the user of the box's programs
+    /// where that is possible.
     private func share(_ mount: MountSpec) throws -> SandboxConfiguration.Share {
         let path = Spec.resolve(mount.host, relativeTo: file)
-        if mount.mode == .rw, !HostFacts.exists(path) {
+        func failure(_ why: String) -> RunFailure {
+            RunFailure(.usage, "mount \(mount.host): \(path) \(why)", hint: "a mount is a directory of the host")
+        }
+        let kind: FileStatus.Kind?
+        do throws(SyscallError) {
+            kind = try FileSystem.status(of: path).kind
+        } catch  where error.errno == .notFound && mount.mode == .rw {
+            kind = nil
+        } catch {
+            throw failure("cannot be mounted: \(error.errno)")
+        }
+        if let kind, kind != .directory { throw failure("is not a directory") }
+        if kind == nil {
             try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+            if HostFacts.userID == 0 {
+                try FileSystem.setOwner(of: path, uid: Self.guestUser, gid: Self.guestUser)
+            }
         }
         return SandboxConfiguration.Share(hostPath: path, guestPath: mount.guest, isReadOnly: mount.mode == .ro)
     }

@@ -11,27 +11,42 @@ extension SpecRunner {
     func runAgent(_ agent: AgentSpec, input: String?, _ report: inout RunReport) async throws {
         let provider = try provider()
         let skills = try provisionedSkills(agent.skills)
+        if let warning = provider.warning { await warn(warning, &report) }
         let broker: ModelBroker
         do {
-            broker = try await ModelBroker.start(provider: provider, logger: logger)
+            broker = try await ModelBroker.start(provider: provider, logger: logger) { [observe, spec] failure in
+                await observe(.warning(box: spec.name, provider.describe(failure)))
+            }
         } catch {
             throw RunFailure(.usage, "\(error)")
         }
         do {
             try await withBox(agent: agent.agent, &report) { box, report in
+                try await requirePrograms(agent, in: box)
                 let attachment = try await broker.attach(to: box)
                 var task = AgentTask(program: agent.agent.rawValue, prompt: agent.prompt)
                 task.input = input
+                task.inputFile = inputFile
                 task.model = provider.model
                 task.environment = provider.guestEnvironment(baseURL: attachment.guestBaseURL, token: attachment.token)
                 task.skills = skills
                 if let seconds = agent.timeoutSeconds { task.timeout = .seconds(seconds) }
                 if let path = agent.outputFile { task.outputFile = path }
-                let result = try await ClaudeCodeRuntime().run(task, in: box) { [observe, spec] event in
-                    await observe(.agent(box: spec.name, event))
+                let outcome: Result<AgentResult, any Error>
+                do {
+                    outcome = .success(
+                        try await ClaudeCodeRuntime().run(task, in: box) { [observe, spec] event in
+                            await observe(.agent(box: spec.name, event))
+                        }
+                    )
+                } catch {
+                    outcome = .failure(error)
                 }
-                let usage = await broker.usage
                 await attachment.close()
+                let usage = await broker.usage
+                // What it has cost counts, however it ended.
+                report.charge(usage)
+                let result = try outcome.get()
                 report.take(result, usage, provider, agentName: agent.agent.rawValue)
                 for warning in result.warnings { await warn(warning, &report) }
             }
@@ -58,6 +73,32 @@ extension SpecRunner {
         }
     }
 
+    /// A skill `cli:NAME` says that the program is in the box.
+    private func requirePrograms(_ agent: AgentSpec, in box: any SandboxInstance) async throws {
+        let variables = spec.sandbox.resolvedEnvironment(host: environment).variables
+        let path = variables["PATH"] ?? "\(Self.guestPath):/opt/\(agent.agent.rawValue)/bin"
+        for case .cli(let name) in agent.skills {
+            let places =
+                name.contains("/") ? [name] : path.split(separator: ":").map { "\($0)/\(name)" }
+            var isThere = false
+            for place in places where !isThere {
+                // What cannot be looked at cannot be run either.
+                let info = try? await box.stat(place, followLinks: true)
+                isThere = info.map { $0.kind == .regular && $0.mode & 0o111 != 0 } ?? false
+            }
+            try Task.checkCancellation()
+            guard !isThere else { continue }
+            throw RunFailure(
+                .run,
+                "skill cli:\(name): the box has no program \(name) (looked in \(path))",
+                hint: "install it in the box's image, mount it, or remove the skill",
+            )
+        }
+    }
+
+    /// Of programs in the box, where neither the image nor the specification says otherwise.
+    private static let guestPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
     private func provisionedSkills(_ skills: [SkillSpec]) throws -> [ProvisionedSkill] {
         try skills.compactMap { skill in
             switch skill {
@@ -71,8 +112,7 @@ extension SpecRunner {
                         hint: "it must be a Markdown file"
                     )
                 }
-                let name = URL(filePath: resolved).deletingPathExtension().lastPathComponent
-                return ProvisionedSkill(name: name.lowercased(), content: String(decoding: data, as: UTF8.self))
+                return ProvisionedSkill(name: skill.name ?? "", content: String(decoding: data, as: UTF8.self))
             case .agent, .cli, .remote, .mcp, .image: return nil
             }
         }
@@ -80,6 +120,17 @@ extension SpecRunner {
 }
 
 extension RunReport {
+    /// What went through the broker, which saw every call.
+    fileprivate mutating func charge(_ usage: ModelUsage) {
+        guard usage.requests > 0 else { return }
+        let tokens = usage.tokens
+        inputTokens = UInt64(clamping: tokens.input)
+        outputTokens = UInt64(clamping: tokens.output)
+        cacheReadTokens = UInt64(clamping: tokens.cacheRead)
+        cacheWriteTokens = UInt64(clamping: tokens.cacheWrite) + UInt64(clamping: tokens.cacheWriteLong)
+        totalCostUSD = usage.cost
+    }
+
     fileprivate mutating func take(
         _ result: AgentResult,
         _ usage: ModelUsage,
@@ -87,16 +138,11 @@ extension RunReport {
         agentName: String,
     ) {
         stages = 1
-        output = result.outputFile.map { String(decoding: $0, as: UTF8.self) } ?? result.text
-        // The broker saw every call. What the agent says of itself counts where nothing went through the broker.
-        if usage.requests > 0 {
-            let tokens = usage.tokens
-            inputTokens = UInt64(clamping: tokens.input)
-            outputTokens = UInt64(clamping: tokens.output)
-            cacheReadTokens = UInt64(clamping: tokens.cacheRead)
-            cacheWriteTokens = UInt64(clamping: tokens.cacheWrite) + UInt64(clamping: tokens.cacheWriteLong)
-            totalCostUSD = usage.cost
-        } else {
+        // Where its last words are only why it failed, they are told once, as that.
+        let words = result.failure.map { result.text.hasPrefix($0.message) } == true ? "" : result.text
+        output = result.outputFile.map { String(decoding: $0, as: UTF8.self) } ?? words
+        // What the agent says of itself counts where nothing went through the broker.
+        if usage.requests == 0 {
             inputTokens = result.usage.inputTokens
             outputTokens = result.usage.outputTokens
             cacheReadTokens = result.usage.cacheReadTokens
@@ -105,10 +151,12 @@ extension RunReport {
         }
         var failed = result.failure.map { RunFailure(.run, $0.message, hint: $0.hint) }
         if let endpoint = usage.lastFailure {
-            if failed == nil {
-                warnings.append("a call failed on the way: \(endpoint)")
+            if let said = failed?.message {
+                // The agent mostly repeats what the broker told it, with words of its own that do not fit here.
+                let told = provider.describe(endpoint)
+                failed?.message = said.contains(endpoint.description) ? told : "\(said) (\(told))"
             } else {
-                failed?.message += " (\(endpoint))"
+                warnings.append("a call failed on the way: \(endpoint)")
             }
         }
         failure = failed

@@ -10,7 +10,7 @@ extension SpecRunner {
 
     func runWorkflow(_ workflow: WorkflowSpec, input: String?, _ report: inout RunReport) async throws {
         try await withBox(agent: nil, &report) { box, report in
-            if let input { try await box.writeFile("/workspace/input.json", Array(input.utf8)) }
+            if let input { try await box.writeFile(inputFile, Array(input.utf8)) }
             var outputs: [String: [UInt8]] = [:]
             for step in WorkflowOrder.steps(of: workflow) {
                 let blocker = step.dependencies.first { name in
@@ -53,11 +53,12 @@ extension SpecRunner {
         let start = ContinuousClock.now
         do {
             let result = try await box.run(request, input: input ?? [], outputLimit: Self.outputLimit)
-            outputs[step.name] = result.stdout
+            // A part of the data must not pass for the data.
+            if result.truncatedBytes == 0, result.exit.droppedOutputBytes == 0 { outputs[step.name] = result.stdout }
             for line in String(decoding: result.stderr, as: UTF8.self).split(separator: "\n") {
                 await observe(.stepOutput(box: spec.name, step: step.name, line: String(line)))
             }
-            return StageReport(step.name, result, step.timeoutSeconds)
+            return StageReport(step.name, result, step.timeoutSeconds, outputLimit: Self.outputLimit)
         } catch let error as SandboxError where error.code != .machineEnded {
             return StageReport(
                 name: step.name,
@@ -70,7 +71,7 @@ extension SpecRunner {
 }
 
 extension StageReport {
-    fileprivate init(_ name: String, _ result: ExecResult, _ timeoutSeconds: Int?) {
+    fileprivate init(_ name: String, _ result: ExecResult, _ timeoutSeconds: Int?, outputLimit: Int) {
         var code: Int32?
         var signal: Int32?
         let problem: String?
@@ -85,10 +86,15 @@ extension StageReport {
         var why = problem
         if result.exit.outOfMemory { why = "out of memory" }
         if result.exit.timedOut { why = "timed out after \(timeoutSeconds ?? 0) s" }
+        if why == nil, result.truncatedBytes > 0 || result.exit.droppedOutputBytes > 0 {
+            why =
+                "its output is larger than the \(outputLimit >> 20) MiB that are kept for other steps; "
+                + "write it to a file in the box instead"
+        }
         let said = String(decoding: result.stderr.suffix(500), as: UTF8.self).split(separator: "\n").last
         self.init(
             name: name,
-            status: problem == nil ? .succeeded : .failed,
+            status: why == nil ? .succeeded : .failed,
             exitCode: code,
             signal: signal,
             durationMilliseconds: result.exit.duration.wholeMilliseconds,

@@ -97,6 +97,12 @@ package struct SpecRunner: Sendable {
         }
     }
 
+    /// Where the run's input appears: never in a directory of the host, where a file of its owner may have that name.
+    var inputFile: String {
+        let usual = "/workspace/input.json"
+        return spec.sandbox.mounts.contains { usual.hasPrefix($0.guest + "/") } ? "/run/voidbox/input.json" : usual
+    }
+
     func warn(_ text: String, _ report: inout RunReport) async {
         report.warnings.append(text)
         await observe(.warning(box: spec.name, text))

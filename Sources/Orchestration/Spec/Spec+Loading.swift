@@ -1,56 +1,138 @@
 internal import Foundation
+internal import LinuxSystem
+internal import ModelProviders
 
 extension Spec {
-    /// Reads and parses a file. Throws `SpecError`, also for a file that cannot be read.
+    /// Reads and parses a file; `-` is standard input. Throws `SpecError`, also for a file that cannot be read, and for one
+    /// that names files of skills that cannot be.
     package static func load(file: String) throws(SpecError) -> Spec {
-        func fail(_ message: String) -> SpecError { SpecError(file: file, issues: [SpecIssue(nil, message)]) }
-        let attributes: [FileAttributeKey: Any]
-        do {
-            attributes = try FileManager.default.attributesOfItem(
-                atPath: URL(filePath: file).resolvingSymlinksInPath().path
-            )
-        } catch {
-            throw fail("failed to read \(file): no such file, or it may not be read")
-        }
-        guard attributes[.type] as? FileAttributeType == .typeRegular else {
-            throw fail("failed to read \(file): it is not a file")
-        }
-        if let size = attributes[.size] as? UInt64, size > SpecDocument.maxBytes {
-            let mebibytes = Double(size) / 1_048_576
-            throw fail(
-                "the specification is \(String(format: "%.1f", mebibytes)) MiB; the limit is "
-                    + "\(SpecDocument.maxBytes / 1_048_576) MiB"
-            )
-        }
-        guard let data = FileManager.default.contents(atPath: file) else {
-            throw fail("failed to read \(file): it may not be read")
-        }
-        return try parse(Array(data), file: file)
+        let spec = try parse(try contents(of: file), file: file)
+        try spec.checkSkillFiles(file: file)
+        return spec
     }
 
-    /// The specification with `VOIDBOX_LLM_*` variables of the host applied; they win over the file.
-    package func applying(environment: [String: String]) throws(SpecError) -> Spec {
-        func value(_ name: String) -> String? { environment[name].flatMap { $0.isEmpty ? nil : $0 } }
-        var spec = self
-        if let word = value("VOIDBOX_LLM_PROVIDER") {
-            guard let provider = LLMSpec.Provider(rawValue: word) else {
-                let known = LLMSpec.Provider.allCases.map(\.rawValue)
-                let message = "unknown provider \"\(word)\"\(Suggestion.text(for: word, among: known))"
-                throw SpecError(file: "VOIDBOX_LLM_PROVIDER", issues: [SpecIssue(nil, message)])
+    private static func contents(of file: String) throws(SpecError) -> [UInt8] {
+        func fail(_ message: String) -> SpecError { SpecError(file: file, issues: [SpecIssue(nil, message)]) }
+        if file == "-" { return try standardInput() }
+        func read<Value>(_ body: () throws(SyscallError) -> Value) throws(SpecError) -> Value {
+            do throws(SyscallError) {
+                return try body()
+            } catch {
+                throw fail("failed to read \(file): \(error.errno)")
             }
-            spec.llm = spec.llm ?? LLMSpec(provider: provider)
-            spec.llm?.provider = provider
         }
-        if let model = value("VOIDBOX_LLM_MODEL") {
-            spec.llm = (spec.llm ?? LLMSpec(provider: .claude)).with { $0.model = model }
+        let status = try read { () throws(SyscallError) in try FileSystem.status(of: file) }
+        guard status.kind == .regular else { throw fail("failed to read \(file): it is not a file") }
+        guard status.size <= SpecDocument.maxBytes else {
+            let mebibytes = String(format: "%.1f", Double(status.size) / 1_048_576)
+            throw fail("the specification is \(mebibytes) MiB; the limit is \(SpecDocument.maxBytes >> 20) MiB")
+        }
+        return try read { () throws(SyscallError) in try FileSystem.read(file, limit: SpecDocument.maxBytes) }
+    }
+
+    private static func standardInput() throws(SpecError) -> [UInt8] {
+        func fail(_ message: String) -> SpecError { SpecError(file: "-", issues: [SpecIssue(nil, message)]) }
+        var bytes: [UInt8] = []
+        do {
+            while let data = try FileHandle.standardInput.read(upToCount: 65536), !data.isEmpty {
+                bytes += data
+                if bytes.count > SpecDocument.maxBytes { break }
+            }
+        } catch {
+            throw fail("failed to read standard input: \(error.localizedDescription)")
+        }
+        guard bytes.count <= SpecDocument.maxBytes else {
+            throw fail("the specification is larger than the limit of \(SpecDocument.maxBytes >> 20) MiB")
+        }
+        return bytes
+    }
+
+    private func checkSkillFiles(file: String) throws(SpecError) {
+        var issues: [SpecIssue] = []
+        func check(_ skills: [SkillSpec], _ path: String) {
+            for (index, skill) in skills.enumerated() {
+                guard case .file(let name) = skill else { continue }
+                let resolved = Spec.resolve(name, relativeTo: file)
+                var problem: String?
+                do throws(SyscallError) {
+                    if try FileSystem.status(of: resolved).kind != .regular { problem = "it is not a file" }
+                } catch {
+                    problem = "\(error.errno)"
+                }
+                guard let problem else { continue }
+                let position = positions["\(path).skills[\(index)]"]
+                issues.append(SpecIssue(position, "skill file:\(name): \(resolved) cannot be read: \(problem)"))
+            }
+        }
+        switch body {
+        case .agent(let agent): check(agent.skills, "agent")
+        case .pipeline(let pipeline):
+            for (index, box) in pipeline.boxes.enumerated() { check(box.skills, "pipeline.boxes[\(index)]") }
+        case .workflow, .sandbox: break
+        }
+        if !issues.isEmpty { throw SpecError(file: file, issues: issues) }
+    }
+
+    /// The specification with `VOIDBOX_LLM_*` variables of the host applied; they win over the file. An error names the
+    /// variable. Kinds that ask no model are as they were.
+    package func applying(environment: [String: String]) throws(SpecError) -> Spec {
+        switch body {
+        case .agent, .pipeline: break
+        case .workflow, .sandbox: return self
+        }
+        func value(_ name: String) -> String? { environment[name].flatMap { $0.isEmpty ? nil : $0 } }
+        func refusal(of variable: String, _ message: String) -> SpecError {
+            SpecError(file: variable, issues: [SpecIssue(nil, message)])
+        }
+        var llm = self.llm
+        if let word = value("VOIDBOX_LLM_PROVIDER") {
+            let provider = try Self.provider(word)
+            // What the file says of another provider, its address, key and model, is not meant for this one.
+            if llm?.provider != provider { llm = LLMSpec(provider: provider) }
+            if provider == .custom, llm?.baseURL == nil, value("VOIDBOX_LLM_BASE_URL") == nil {
+                throw refusal(of: "VOIDBOX_LLM_PROVIDER", "custom needs an address; set VOIDBOX_LLM_BASE_URL")
+            }
+            if provider == .scripted, llm?.script == nil {
+                throw refusal(of: "VOIDBOX_LLM_PROVIDER", "scripted needs a specification that names llm.script")
+            }
+        }
+        let known = llm?.provider ?? .claude
+        if let model = value("VOIDBOX_LLM_MODEL") { llm = (llm ?? LLMSpec(provider: known)).with { $0.model = model } }
+        for name in ["VOIDBOX_LLM_BASE_URL", "VOIDBOX_LLM_API_KEY_ENV"] where known == .scripted && value(name) != nil {
+            throw refusal(of: name, "means nothing to the provider scripted; unset it")
         }
         if let url = value("VOIDBOX_LLM_BASE_URL") {
-            spec.llm = (spec.llm ?? LLMSpec(provider: .claude)).with { $0.baseURL = url }
+            do throws(ModelProviderError) {
+                _ = try EndpointURL(url)
+            } catch {
+                guard case .invalidURL(let shown, let reason) = error else {
+                    throw refusal(of: "VOIDBOX_LLM_BASE_URL", error.description)
+                }
+                throw refusal(of: "VOIDBOX_LLM_BASE_URL", "\"\(shown)\" \(reason)")
+            }
+            llm = (llm ?? LLMSpec(provider: known)).with { $0.baseURL = url }
         }
         if let name = value("VOIDBOX_LLM_API_KEY_ENV") {
-            spec.llm = (spec.llm ?? LLMSpec(provider: .claude)).with { $0.apiKeyEnv = name }
+            guard value(name) != nil else {
+                throw refusal(of: "VOIDBOX_LLM_API_KEY_ENV", "names the variable \(name), which is not set")
+            }
+            llm = (llm ?? LLMSpec(provider: known)).with { $0.apiKeyEnv = name }
         }
+        var spec = self
+        spec.llm = llm
         return spec
+    }
+
+    private static func provider(_ word: String) throws(SpecError) -> LLMSpec.Provider {
+        let message: String
+        switch LLMSpec.Provider(rawValue: word) {
+        case .codex, .claudePersonal: message = "the provider \"\(word)\" is not built yet"
+        case let provider?: return provider
+        case nil:
+            let known = LLMSpec.Provider.allCases.map(\.rawValue)
+            message = "unknown provider \"\(word)\"\(Suggestion.text(for: word, among: known))"
+        }
+        throw SpecError(file: "VOIDBOX_LLM_PROVIDER", issues: [SpecIssue(nil, message)])
     }
 
     /// A path of the specification, made absolute: relative ones are relative to the specification's directory.

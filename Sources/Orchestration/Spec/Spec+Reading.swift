@@ -1,3 +1,4 @@
+internal import ModelProviders
 internal import Yams
 
 /// What a specification may say, key by key. `docs/spec.md` lists the same for people.
@@ -20,9 +21,11 @@ extension Spec {
             if version != "v1" { map.report("api_version", "unsupported api_version '\(version)', expected 'v1'") }
         }
         let kind = map.word("kind", Kind.self)
-        if !map.has("kind") { map.reader.report(map.position, "a specification lacks the required key \"kind\"") }
-        name = map.requiredString("name") ?? ""
-        if map.has("name"), name.isBlank { map.report("name", "name cannot be empty") }
+        if !map.has("kind") { map.reportMissing("kind") }
+        if let name = map.requiredString("name") {
+            self.name = name
+            if name.isBlank { map.report("name", "name cannot be empty") }
+        }
         if let sandbox = map.map("sandbox") { self.sandbox = SandboxSpec(sandbox) }
         if let llm = map.map("llm") { self.llm = LLMSpec(llm) }
         if let observe = map.map("observe") { self.observe = ObserveSpec(observe) }
@@ -34,7 +37,10 @@ extension Spec {
             map.report(section, "kind: \(kind.rawValue) does not accept \(block(section))")
         }
         if kind != .sandbox, !map.has(kind.rawValue) {
-            map.reader.report(map.position, "kind: \(kind.rawValue) requires \(block(kind.rawValue))")
+            map.reportMissing(kind.rawValue, "kind: \(kind.rawValue) requires \(block(kind.rawValue))")
+        }
+        if map.has("llm"), kind == .workflow || kind == .sandbox {
+            map.report("llm", "kind: \(kind.rawValue) asks no model; remove llm")
         }
         switch kind {
         case .agent: body = .agent(sections.0.map { AgentSpec($0) } ?? AgentSpec())
@@ -86,30 +92,42 @@ extension MountSpec {
         let guest = map.requiredString("guest")
         let mode = map.word("mode", Mode.self)
         map.finish()
+        if let host, host.isBlank { map.report("host", "\(map.path).host cannot be empty") }
         guard let host, let guest else { return nil }
-        self.init(host: host, guest: guest, mode: mode ?? .ro)
-        map.checkGuestPath("guest", guest)
-        if host.isBlank { map.report("host", "\(map.path).host cannot be empty") }
+        do throws(GuestMountPoint.Violation) {
+            self.init(host: host, guest: try GuestMountPoint(guest).path, mode: mode ?? .ro)
+        } catch {
+            map.report("guest", "\(map.path).guest \(error)")
+            return nil
+        }
     }
 }
 
 extension LLMSpec {
     fileprivate init?(_ map: MapReader) {
         let provider = map.word("provider", Provider.self)
-        if !map.has("provider") { map.reader.report(map.position, "\(map.name) lacks the required key \"provider\"") }
+        if !map.has("provider") { map.reportMissing("provider") }
         model = map.string("model")
         baseURL = map.string("base_url")
         apiKeyEnv = map.string("api_key_env")
         credentialProxy = map.boolean("credential_proxy")
         script = map.string("script")
         map.finish()
+        if let model, model.isBlank { map.report("model", "\(map.path).model cannot be empty") }
+        if let baseURL { map.checkEndpoint("base_url", baseURL) }
+        if let apiKeyEnv, apiKeyEnv.isBlank || apiKeyEnv.contains("=") {
+            map.report("api_key_env", "\(map.path).api_key_env: \"\(apiKeyEnv)\" cannot be the name of a variable")
+        }
         guard let provider else { return nil }
         self.provider = provider
+        for key in ["base_url", "api_key_env"] where provider == .scripted && map.has(key) {
+            map.report(key, "\(map.path).\(key) means nothing to provider: scripted; remove it")
+        }
         if provider == .custom, baseURL == nil {
-            map.reader.report(map.position, "\(map.path).provider: custom requires base_url")
+            map.reportMissing("base_url", "\(map.path).provider: custom requires base_url")
         }
         if provider == .scripted, script == nil {
-            map.reader.report(map.position, "\(map.path).provider: scripted requires script, the file with the turns")
+            map.reportMissing("script", "\(map.path).provider: scripted requires script, the file with the turns")
         }
         if provider != .scripted, script != nil {
             map.report("script", "\(map.path).script is only for provider: scripted")
@@ -144,7 +162,7 @@ extension AgentSpec {
         map.finish()
         self.prompt = prompt ?? ""
         if mode != .interactive {
-            if !map.has("prompt") { map.reader.report(map.position, "agent lacks the required key \"prompt\"") }
+            if !map.has("prompt") { map.reportMissing("prompt") }
             if let prompt, prompt.isBlank { map.report("prompt", "agent.prompt cannot be empty") }
         }
         if let outputFile { map.checkGuestPath("output_file", outputFile) }
@@ -173,13 +191,40 @@ extension MessagingSpec {
 
 extension SkillSpec {
     fileprivate static func list(_ map: MapReader) -> [SkillSpec] {
-        (map.list("skills") ?? []).compactMap { index, node in
+        var names: Set<String> = []
+        return (map.list("skills") ?? []).compactMap { index, node in
             let path = "\(map.path).skills[\(index)]"
+            let position = map.reader.position(of: node)
+            map.reader.note(path, position)
+            let skill: SkillSpec?
             if case .scalar(let scalar) = node {
-                return parse(scalar.string, map.reader, map.reader.position(of: node))
+                skill = parse(scalar.string, map.reader, position)
+            } else {
+                skill = map.reader.map(node, path, as: path).flatMap { SkillSpec($0) }
             }
-            return map.reader.map(node, path, as: path).flatMap { SkillSpec($0) }
+            guard let name = skill?.name else { return skill }
+            if !isName(name) {
+                map.reader.report(
+                    position,
+                    "the skill's name \"\(name)\" must be 1 to 64 of the characters a-z, 0-9 and -"
+                )
+            } else if !names.insert(name).inserted {
+                map.reader.report(position, "there are two skills with the name \"\(name)\"")
+            }
+            return skill
         }
+    }
+
+    /// As the Agent Skills specification wants it. It becomes the name of a directory in the box.
+    private static func isName(_ text: String) -> Bool {
+        (1...64).contains(text.utf8.count)
+            && text.utf8.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"):
+                    true
+                default: false
+                }
+            }
     }
 
     private static func parse(_ text: String, _ reader: SpecReader, _ position: SpecPosition) -> SkillSpec? {
@@ -189,7 +234,7 @@ extension SkillSpec {
         }
         let kind = String(text[..<colon])
         let value = String(text[text.index(after: colon)...])
-        if value.isBlank {
+        if value.isBlank || value.utf8.contains(0) {
             reader.report(position, "invalid skill '\(text)', expected '<type>:<value>'")
             return nil
         }
@@ -272,7 +317,7 @@ extension PipelineStageSpec {
 
     fileprivate init?(_ map: MapReader) {
         let kind = map.word("type", Kind.self)
-        if !map.has("type") { map.reader.report(map.position, "\(map.name) lacks the required key \"type\"") }
+        if !map.has("type") { map.reportMissing("type") }
         let name = kind == .box ? map.requiredString("name") : nil
         let boxes = kind == .fanOut ? map.strings("boxes") : nil
         if kind == .fanOut, boxes?.isEmpty != false {
@@ -394,7 +439,7 @@ extension WorkflowStepSpec {
     fileprivate init?(_ map: MapReader) {
         let name = map.requiredString("name")
         let run = map.map("run")
-        if !map.has("run") { map.reader.report(map.position, "\(map.name) lacks the required key \"run\"") }
+        if !map.has("run") { map.reportMissing("run") }
         dependsOn = map.strings("depends_on") ?? []
         isService = map.word("mode", Mode.self) == .service
         timeoutSeconds = map.integer("timeout_secs", in: 1...604_800)
@@ -425,6 +470,15 @@ extension MapReader {
             report(key, "\(self.path).\(key) must be an absolute path in the guest, not \"\(path)\"")
         }
         if path.split(separator: "/").contains("..") { report(key, "\(self.path).\(key) must not contain \"..\"") }
+    }
+
+    /// By the rules of the broker, which calls it.
+    fileprivate func checkEndpoint(_ key: String, _ text: String) {
+        do throws(ModelProviderError) {
+            _ = try EndpointURL(text)
+        } catch {
+            report(key, error.description)
+        }
     }
 
     fileprivate func environment(_ key: String) -> [String: String] {

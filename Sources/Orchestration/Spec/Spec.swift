@@ -139,6 +139,23 @@ package enum SkillSpec: Hashable, Sendable {
     case inline(name: String, content: String)
 }
 
+extension SkillSpec {
+    /// The name of the directory that the agent finds it in; nil for one that is no text of the agent's.
+    ///
+    /// A file is called as it is named; `SKILL.md`, as in the Agent Skills specification, as its directory.
+    package var name: String? {
+        switch self {
+        case .inline(let name, _): return name
+        case .file(let path):
+            let components = path.split(separator: "/")
+            guard let file = components.last?.lowercased() else { return "" }
+            if file == "skill.md", components.count > 1 { return components[components.count - 2].lowercased() }
+            return String(file.lastIndex(of: ".").map { file[..<$0] } ?? file[...])
+        case .agent, .remote, .cli, .mcp, .image: return nil
+        }
+    }
+}
+
 package struct PipelineSpec: Hashable, Sendable {
     package var boxes: [PipelineBoxSpec] = []
     package var stages: [PipelineStageSpec] = []

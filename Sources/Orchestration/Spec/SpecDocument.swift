@@ -1,4 +1,3 @@
-internal import Foundation
 internal import Yams
 
 /// A YAML or JSON document as a tree with positions, from bytes that nobody has looked at yet.
@@ -7,60 +6,51 @@ enum SpecDocument {
     static let maxBytes = 2 << 20
     /// Nodes that a document may have once its aliases are written out.
     static let maxNodes = 100_000
+    private static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
 
     static func parse(_ bytes: [UInt8], file: String) throws(SpecError) -> Node {
-        func fail(_ message: String, _ position: SpecPosition? = nil) -> SpecError {
-            SpecError(file: file, issues: [SpecIssue(position, message)])
+        do throws(SpecIssue) {
+            return try parse(bytes)
+        } catch {
+            throw SpecError(file: file, issues: [error])
         }
+    }
+
+    private static func parse(_ bytes: [UInt8]) throws(SpecIssue) -> Node {
         guard bytes.count <= maxBytes else {
-            throw fail("the specification is \(bytes.count) bytes; the limit is \(maxBytes)")
+            throw SpecIssue(nil, "the specification is \(bytes.count) bytes; the limit is \(maxBytes)")
         }
-        guard let text = String(validating: bytes, as: UTF8.self) else { throw fail("the file is not UTF-8 text") }
-        guard !text.utf8.contains(0) else { throw fail("the file contains a NUL byte") }
-        guard text.contains(where: { !$0.isWhitespace }) else { throw fail("the file is empty") }
-        let expansion = worstExpansion(text)
-        guard expansion <= Double(maxNodes) else {
-            throw fail("its aliases (*name) could expand to more than \(maxNodes) values; write the values out")
+        // Editors of some systems begin every text file with it.
+        let content = bytes.starts(with: byteOrderMark) ? bytes.dropFirst(byteOrderMark.count) : bytes[...]
+        guard let text = String(validating: content, as: UTF8.self) else {
+            throw SpecIssue(nil, "the file is not UTF-8 text")
         }
+        guard !text.utf8.contains(0) else { throw SpecIssue(nil, "the file contains a NUL byte") }
+        guard text.contains(where: { !$0.isWhitespace }) else { throw SpecIssue(nil, "the file is empty") }
+        try AliasCensus.check(text, limit: maxNodes)
         let root: Node?
         do {
             root = try Parser(yaml: text).singleRoot()
         } catch {
-            let (message, position) = describe(error)
-            throw fail(message, position)
+            throw issue(error)
         }
-        guard let root else { throw fail("the file is empty") }
+        guard let root else { throw SpecIssue(nil, "the file is empty") }
         return root
     }
 
-    /// The most values that anchors and aliases can multiply to: the aliases spread evenly over a chain of all anchors.
-    /// Counted before parsing, because comparing keys already walks what an alias stands for. A word in a prompt that looks
-    /// like one only makes the bound larger.
-    private static func worstExpansion(_ text: String) -> Double {
-        var anchors = 0.0
-        var aliases = 0.0
-        var previous = UInt8(ascii: "\n")
-        for byte in text.utf8 {
-            let startsWord = " \t\n\r[{,:-?".utf8.contains(previous)
-            if startsWord, byte == UInt8(ascii: "&") { anchors += 1 }
-            if startsWord, byte == UInt8(ascii: "*") { aliases += 1 }
-            previous = byte
-        }
-        if anchors == 0 || aliases <= anchors { return aliases }
-        return pow(aliases / anchors + 1, min(anchors, aliases))
-    }
-
-    private static func describe(_ error: any Error) -> (String, SpecPosition?) {
+    /// What the parser found wrong, in words of ours where its own name its functions.
+    static func issue(_ error: any Error) -> SpecIssue {
         func position(_ mark: Mark) -> SpecPosition { SpecPosition(line: mark.line, column: mark.column) }
-        guard let error = error as? YamlError else { return ("cannot be parsed: \(error)", nil) }
+        guard let error = error as? YamlError else { return SpecIssue(nil, "cannot be parsed: \(error)") }
         switch error {
         case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
             .composer(_, let problem, let mark, _):
-            return ("invalid YAML: \(problem)", position(mark))
+            let words = problem.contains("yaml_") ? "it is nested too deeply" : problem
+            return SpecIssue(position(mark), "invalid YAML: \(words)")
         case .duplicatedKeysInMapping(let keys, let context):
-            return ("duplicate key \"\(keys.joined(separator: "\", \""))\"", position(context.mark))
-        case .reader(let problem, _, _, _): return ("invalid YAML: \(problem)", nil)
-        default: return ("invalid YAML", nil)
+            return SpecIssue(position(context.mark), "duplicate key \"\(keys.joined(separator: "\", \""))\"")
+        case .reader(let problem, _, _, _): return SpecIssue(nil, "invalid YAML: \(problem)")
+        default: return SpecIssue(nil, "invalid YAML")
         }
     }
 }

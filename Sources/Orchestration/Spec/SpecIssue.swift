@@ -14,7 +14,7 @@ package struct SpecPosition: Hashable, Comparable, Sendable {
 }
 
 /// One thing that is wrong with a specification.
-package struct SpecIssue: Hashable, Sendable {
+package struct SpecIssue: Error, Hashable, Sendable {
     /// Nil where the file as a whole is meant.
     package var position: SpecPosition?
     package var message: String
@@ -27,6 +27,9 @@ package struct SpecIssue: Hashable, Sendable {
 
 /// Everything that is wrong with a specification, in the order of the file.
 package struct SpecError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// Problems that are told; beyond them, their number is.
+    private static let maxTold = 20
+
     package let file: String
     package let issues: [SpecIssue]
 
@@ -37,10 +40,12 @@ package struct SpecError: Error, Hashable, Sendable, CustomStringConvertible {
 
     /// A line for each: `agent.yaml:7:3: unknown key "promt" in agent; did you mean "prompt"?`
     package var description: String {
-        issues.map { issue in
+        var lines = issues.prefix(Self.maxTold).map { issue in
             guard let position = issue.position else { return "\(file): \(issue.message)" }
             return "\(file):\(position.line):\(position.column): \(issue.message)"
-        }.joined(separator: "\n")
+        }
+        if issues.count > Self.maxTold { lines.append("\(file): and \(issues.count - Self.maxTold) more") }
+        return lines.joined(separator: "\n")
     }
 }
 

@@ -7,6 +7,8 @@ final class SpecReader {
     private var nodesLeft = SpecDocument.maxNodes
 
     func report(_ position: SpecPosition?, _ message: String) {
+        // Of a document that was not read to its end, nothing is known to be missing.
+        guard nodesLeft > 0 else { return }
         issues.append(SpecIssue(position, message))
     }
 
@@ -16,10 +18,10 @@ final class SpecReader {
 
     /// False once the budget of nodes is spent: reading stops, and the document is refused.
     func visit(_ node: Node) -> Bool {
-        nodesLeft -= 1
-        if nodesLeft == 0 {
+        if nodesLeft == 1 {
             report(position(of: node), "the specification has more than \(SpecDocument.maxNodes) values")
         }
+        nodesLeft = max(nodesLeft - 1, 0)
         return nodesLeft > 0
     }
 
@@ -106,15 +108,26 @@ final class MapReader {
             mismatch(key, node, "text (put it in quotes)")
             return nil
         }
-        return scalar.string
+        return checked(scalar.string, label(key), node)
+    }
+
+    /// What becomes an argument, a path or a variable ends at a NUL, whatever stands behind it.
+    private func checked(_ text: String, _ label: String, _ node: Node) -> String? {
+        guard text.utf8.contains(0) else { return text }
+        reader.report(reader.position(of: node), "\(label) must not contain a NUL character")
+        return nil
     }
 
     func requiredString(_ key: String) -> String? {
         if let text = string(key) { return text }
-        if values[key] == nil || value(key) == nil {
-            reader.report(position, "\(name) lacks the required key \"\(key)\"")
-        }
+        if values[key] == nil || value(key) == nil { reportMissing(key) }
         return nil
+    }
+
+    /// Unless a key is there that was probably meant, about which the reader is told anyway.
+    func reportMissing(_ key: String, _ message: String? = nil) {
+        let slip = values.keys.contains { !known.contains($0) && Suggestion.nearest(to: $0, among: [key]) != nil }
+        if !slip { reader.report(position, message ?? "\(name) lacks the required key \"\(key)\"") }
     }
 
     func integer(_ key: String, in range: ClosedRange<Int>) -> Int? {
@@ -156,7 +169,9 @@ final class MapReader {
     func strings(_ key: String) -> [String]? {
         list(key)?.compactMap { index, node in
             guard reader.visit(node) else { return nil }
-            if case .scalar(let scalar) = node, !node.isTagged(.null) { return scalar.string }
+            if case .scalar(let scalar) = node, !node.isTagged(.null) {
+                return checked(scalar.string, "\(label(key))[\(index)]", node)
+            }
             reader.report(
                 reader.position(of: node),
                 "\(label(key))[\(index)] must be text, not \(SpecReader.kind(of: node))"
@@ -175,7 +190,8 @@ final class MapReader {
                 reader.report(entry.key, "\(label(key)).\(name) must be text, not \(SpecReader.kind(of: entry.value))")
                 continue
             }
-            result[name] = entry.value.isTagged(.null) && scalar.string != "" ? "" : scalar.string
+            let text = entry.value.isTagged(.null) ? "" : scalar.string
+            result[name] = checked(text, "\(label(key)).\(name)", entry.value)
         }
         return result
     }

@@ -48,6 +48,13 @@ package struct FileStatus: Hashable, Sendable {
     package let blocks: UInt64
     package let preferredBlockSize: UInt32
 
+    /// Whether the permission bits let a user without special rights write; in a directory, make entries.
+    package func isWritable(uid: UInt32, gid: UInt32) -> Bool {
+        let bits = uid == self.uid ? mode >> 6 : gid == self.gid ? mode >> 3 : mode
+        let needed: UInt32 = kind == .directory ? 0o3 : 0o2
+        return bits & needed == needed
+    }
+
     init(_ status: stat) {
         switch status.st_mode & S_IFMT {
         case S_IFREG: kind = .regular

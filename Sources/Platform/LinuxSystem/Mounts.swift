@@ -10,6 +10,8 @@ package enum Mount {
         package static let noSetUserID = Flags(rawValue: 2)
         package static let noDevices = Flags(rawValue: 4)
         package static let noExecution = Flags(rawValue: 8)
+        /// Changes the flags of a mount; with `bind`, those of this mount only.
+        package static let remount = Flags(rawValue: 32)
         package static let bind = Flags(rawValue: 4096)
         package static let move = Flags(rawValue: 8192)
         package static let recursive = Flags(rawValue: 16384)

@@ -24,6 +24,7 @@ package struct Errno: RawRepresentable, Hashable, Sendable, CustomStringConverti
     package static let noSuchProcess = Errno(rawValue: ESRCH)
     package static let brokenPipe = Errno(rawValue: EPIPE)
     package static let connectionReset = Errno(rawValue: ECONNRESET)
+    package static let connectionRefused = Errno(rawValue: ECONNREFUSED)
     package static let crossesDevices = Errno(rawValue: EXDEV)
     package static let tooManySymbolicLinks = Errno(rawValue: ELOOP)
     package static let nameTooLong = Errno(rawValue: ENAMETOOLONG)

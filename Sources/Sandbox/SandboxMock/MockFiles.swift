@@ -18,6 +18,16 @@ package final class MockFiles: Sendable {
         return bytes
     }
 
+    /// Throws as a guest does for what is no file.
+    func read(_ path: String) throws -> [UInt8] {
+        let path = Self.normalized(path)
+        switch entries.withLock({ $0[path] }) {
+        case .file(let bytes, _)?: return bytes
+        case .directory?: throw SandboxError(.invalidArgument, resource: path, "Is a directory")
+        case nil: throw Self.missing(path)
+        }
+    }
+
     package func write(_ bytes: [UInt8], to path: String, mode: UInt32 = 0o644) {
         let path = Self.normalized(path)
         entries.withLock { entries in

@@ -75,10 +75,7 @@ final class MockSandbox: SandboxInstance {
 
     func readFile(_ path: String, consume: (borrowing [UInt8]) async throws -> Void) async throws {
         try checkRunning()
-        guard let contents = files.contents(of: path) else {
-            throw SandboxError(.notFound, resource: path, "No such file or directory")
-        }
-        try await consume(contents)
+        try await consume(try files.read(path))
     }
 
     func writeFile(_ path: String, options: WriteOptions, produce: () async throws -> [UInt8]?) async throws {

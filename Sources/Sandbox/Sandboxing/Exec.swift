@@ -108,8 +108,10 @@ package struct ExecResult: Hashable, Sendable {
     package var exit: ExecExit
     package var stdout: [UInt8]
     package var stderr: [UInt8]
-    /// Output beyond the caller's limit, which was read and thrown away.
+    /// Bytes of stdout beyond the caller's limit, which were read and thrown away.
     package var truncatedBytes: UInt64 = 0
+    /// The same of stderr.
+    package var truncatedErrorBytes: UInt64 = 0
 }
 
 extension SandboxInstance {
@@ -153,7 +155,7 @@ extension ExecSession {
         while let event = try await nextEvent() {
             switch event {
             case .stdout(let bytes): result.truncatedBytes += result.stdout.append(bytes, upTo: outputLimit)
-            case .stderr(let bytes): result.truncatedBytes += result.stderr.append(bytes, upTo: outputLimit)
+            case .stderr(let bytes): result.truncatedErrorBytes += result.stderr.append(bytes, upTo: outputLimit)
             case .exited(let exit): result.exit = exit
             }
         }

@@ -50,10 +50,14 @@ struct BoxOptions: ParsableArguments {
         try mount.map { text in
             let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
             let mode = parts.count == 3 ? MountSpec.Mode(rawValue: parts[2]) : .ro
-            guard (2...3).contains(parts.count), let mode, !parts[0].isEmpty, parts[1].hasPrefix("/") else {
+            guard (2...3).contains(parts.count), let mode, !parts[0].isEmpty else {
                 throw ValidationError("--mount \(text): expected HOST:GUEST[:ro|rw] with an absolute guest path")
             }
-            return MountSpec(host: parts[0], guest: parts[1], mode: mode)
+            do throws(GuestMountPoint.Violation) {
+                return MountSpec(host: parts[0], guest: try GuestMountPoint(parts[1]).path, mode: mode)
+            } catch {
+                throw ValidationError("--mount \(text): the guest path \(error)")
+            }
         }
     }
 

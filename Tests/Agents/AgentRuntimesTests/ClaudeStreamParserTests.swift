@@ -114,7 +114,7 @@ import Testing
 
     @Test func `a skill without front matter gets one`() {
         let skill = ProvisionedSkill(name: "style", content: "# Style\nBe \"brief\".")
-        #expect(skill.content.hasPrefix("---\nname: style\ndescription: \"Be \\\"brief\\\".\"\n---\n"))
+        #expect(skill.content.hasPrefix("---\nname: \"style\"\ndescription: \"Be \\\"brief\\\".\"\n---\n"))
         #expect(ProvisionedSkill(name: "a", content: "---\nname: a\n---\n").content == "---\nname: a\n---\n")
     }
 

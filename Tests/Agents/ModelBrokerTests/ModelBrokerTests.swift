@@ -6,6 +6,7 @@ internal import ModelProviders
 internal import NIOCore
 internal import NIOHTTP1
 internal import Primitives
+internal import Synchronization
 internal import Testing
 
 @Suite("Model broker", .timeLimit(.minutes(2))) struct ModelBrokerTests {
@@ -108,6 +109,34 @@ internal import Testing
             }
         }
         #expect(endpoint.seen.isEmpty)
+    }
+
+    @Test func `the first call that fails is told at once, and the guest is told not to try again`() async throws {
+        let told = Mutex<[ModelFailure]>([])
+        let note: @Sendable (ModelFailure) async -> Void = { failure in told.withLock { $0.append(failure) } }
+        try await Guest.run(try .custom("http://127.0.0.1:1"), onFirstFailure: note) { guest in
+            let answer = try await guest.post("/v1/messages", Self.question)
+            #expect(answer.headers.first(name: "x-should-retry") == "false")
+            #expect(told.withLock { $0.count } == 1, "before the guest has its answer")
+            _ = try await guest.post("/v1/messages", Self.question)
+            let failures = await guest.broker.usage.failures
+            #expect(failures == 2)
+        }
+        let failure = try #require(told.withLock { $0.first })
+        #expect(told.withLock { $0.count } == 1)
+        let provider = try ModelProvider(ModelSettings(provider: "ollama"), environment: [:])
+        #expect(provider.describe(failure).hasSuffix("Connection refused; is ollama running?"))
+    }
+
+    @Test func `an endpoint that closes the connection may be asked again`() async throws {
+        let endpoint = EndpointStandIn()
+        try await endpoint.run(answer: { _ in .json(503, "{}") }) { url in
+            try await Guest.run(try .custom(url)) { guest in
+                let answer = try await guest.post("/v1/messages", Self.question)
+                #expect(answer.status == 503)
+                #expect(answer.headers.first(name: "x-should-retry") == nil)
+            }
+        }
     }
 
     @Test func `an endpoint that refuses connections is named in the guest's error and in the usage`() async throws {

@@ -85,6 +85,54 @@ import Testing
         #expect(result.errors.contains("did not finish within 2 s"), "\(result.errors)")
     }
 
+    @Test(arguments: ["rw", "ro"])
+    func `the files of a mounted workspace stay as they are, and the agent has its skill`(_ mode: String) async throws {
+        let directory = try SpecDirectory()
+        let own = directory.url.appending(path: "project/.claude")
+        try FileManager.default.createDirectory(at: own, withIntermediateDirectories: true)
+        _ = try directory.write("project/.claude/settings.json", "mine")
+        _ = try directory.write("project/input.json", "mine, too")
+        _ = try directory.write("turns.yaml", "turns: [{text: done}]")
+        let file = try directory.write(
+            "spec.yaml",
+            """
+            kind: agent
+            name: project
+            sandbox: {memory_mb: 512, mounts: [{host: project, guest: /workspace, mode: \(mode)}]}
+            llm: {provider: scripted, script: turns.yaml}
+            agent: {prompt: go, skills: ["agent:claudio", {name: tidy, content: Tidy up.}]}
+            """,
+        )
+        let result = try await VoidBoxProcess.run("run", "--file", file, "--input", "x", "--output", "json")
+        #expect(result.status == 0, "\(result.errors)")
+        #expect((try result.json["output"] as? String)?.contains("skills [tidy]") == true, "\(result.output)")
+        let project = directory.url.appending(path: "project")
+        let paths = try FileManager.default.subpathsOfDirectory(atPath: project.path).sorted()
+        #expect(paths == [".claude", ".claude/settings.json", "input.json"])
+        #expect(try String(contentsOf: own.appending(path: "settings.json"), encoding: .utf8) == "mine")
+    }
+
+    @Test(arguments: [
+        ("mkdir /workspace/out.txt", "Is a directory"),
+        ("ln -s /etc/shadow /workspace/out.txt", "a symbolic link, which is not followed"),
+    ])
+    func `an agent that leaves no file as its output is told, and what it cost is`(
+        _ command: String,
+        _ message: String,
+    ) async throws {
+        let directory = try SpecDirectory()
+        let tool = "{name: Bash, input: {command: '\(command)'}}"
+        let turns = "turns: [{text: x, tool_use: \(tool)}, {text: done}]"
+        let file = try directory.agent("claude-code", turns: turns)
+        let result = try await VoidBoxProcess.run("run", "--file", file, "--output", "json")
+        #expect(result.status == 1, "\(result.errors)")
+        let failure = try result.json["failure"] as? [String: Any]
+        let told = failure?["message"] as? String ?? ""
+        #expect(told.contains("the output file /workspace/out.txt cannot be read") && told.contains(message), "\(told)")
+        #expect((try result.json["input_tokens"] as? Int ?? 0) > 0)
+        #expect(!result.output.contains("root:"))
+    }
+
     @Test func `a missing output file is a warning and the last words are the output`() async throws {
         let directory = try SpecDirectory()
         let result = try await VoidBoxProcess.run("run", "--file", try directory.agent(), "--output", "json")
@@ -106,12 +154,16 @@ import Testing
         let directory = try SpecDirectory()
         let file = try directory.agent(
             "claude-code",
-            env: ["CLAUDE_CODE_MAX_RETRIES": "0"],
             llm: "{provider: custom, base_url: 'http://127.0.0.1:1'}",
         )
-        let result = try await VoidBoxProcess.run("run", "--file", file)
+        // Without a word about retries: the agent is told that there is no use in them.
+        let command = try VoidBoxProcess(["run", "--file", file])
+        try command.process.run()
+        try await command.waitForError("warning: model endpoint http://127.0.0.1:1 cannot be reached")
+        let result = try await command.end()
         #expect(result.status == 1)
-        #expect(result.errors.contains("http://127.0.0.1:1 cannot be reached"), "\(result.errors)")
+        let error = try #require(result.errors.split(separator: "\n").last { $0.hasPrefix("error: ") })
+        #expect(error.components(separatedBy: "cannot be reached").count == 2, "told once: \(error)")
     }
 
     @Test func `a model that cuts its stream is named`() async throws {

@@ -92,6 +92,24 @@ import Testing
         #expect(result.errors.contains("aliases"))
     }
 
+    @Test func `a specification comes from standard input, too`() async throws {
+        let text = "kind: sandbox\nname: x\nsandbox: {vcpus: 3}\n"
+        let result = try await VoidBoxProcess.run("inspect", "--file", "-", input: text)
+        #expect(result.status == 0, "\(result.errors)")
+        #expect((try result.json["sandbox"] as? [String: Any])?["vcpus"] as? Int == 3)
+        let wrong = try await VoidBoxProcess.run("validate", "--file", "-", input: "kind: sandbox\n")
+        #expect(wrong.status == 2)
+        #expect(wrong.errors.contains("-:1:1: a specification lacks the required key \"name\""), "\(wrong.errors)")
+    }
+
+    @Test func `a place in the box that cannot be mounted over exits 2`() async throws {
+        for place in ["/etc", "/workspace/../etc", "relative", "/"] {
+            let result = try await VoidBoxProcess.run("exec", "--mode", "mock", "--mount", "/tmp:\(place)", "true")
+            #expect(result.status == 2, "\(place)")
+            #expect(result.errors.contains("the guest path"), "\(result.errors)")
+        }
+    }
+
     @Test func `wrong usage exits 2`() async throws {
         #expect(try await VoidBoxProcess.run("run").status == 2)
         #expect(try await VoidBoxProcess.run("fly").status == 2)

@@ -116,6 +116,40 @@ import Testing
         ),
         ("kind: workflow\nname: x\nworkflow: {steps: []}\n", "workflow.steps cannot be empty"),
         (
+            "kind: sandbox\nname: x\nsandbox: {mounts: [{host: a, guest: /b//c/}, {host: c, guest: /b/./c}]}\n",
+            "duplicate guest path '/b/c'"
+        ),
+        ("kind: sandbox\nname: x\nsandbox: {mounts: [{host: a, guest: /etc/x}]}\n", "which belongs to the box"),
+        ("kind: sandbox\nname: \"a\\0b\"\n", "name must not contain a NUL character"),
+        ("kind: sandbox\nname: x\nsandbox: {env: {A: \"b\\0\"}}\n", "sandbox.env.A must not contain a NUL character"),
+        ("kind: sandbox\nname: x\nllm: {provider: claude}\n", "kind: sandbox asks no model; remove llm"),
+        (
+            "kind: workflow\nname: x\nllm: {provider: claude}\nworkflow: {steps: [{name: a, run: {program: p}}]}\n",
+            "kind: workflow asks no model"
+        ),
+        (
+            "kind: agent\nname: x\nllm: {provider: custom, base_url: 'file:///x'}\nagent: {prompt: p}\n",
+            "s.yaml:3:25: llm.base_url \"file:///x\" has no scheme http or https"
+        ),
+        (
+            "kind: agent\nname: x\nllm: {provider: scripted, script: s, base_url: 'http://h'}\nagent: {prompt: p}\n",
+            "llm.base_url means nothing to provider: scripted"
+        ),
+        ("kind: agent\nname: x\nllm: {provider: claude, model: ''}\nagent: {prompt: p}\n", "llm.model cannot be empty"),
+        (
+            "kind: agent\nname: x\nagent: {prompt: p, skills: [{name: ../x, content: c}]}\n",
+            "the skill's name \"../x\" must be 1 to 64 of the characters a-z, 0-9 and -"
+        ),
+        (
+            "kind: agent\nname: x\nagent: {prompt: p, skills: [{name: '', content: c}]}\n",
+            "the skill's name \"\" must be"
+        ),
+        (
+            "kind: agent\nname: x\nagent: {prompt: p, skills: [{name: a, content: c}, 'file:d/A.md']}\n",
+            "there are two skills with the name \"a\""
+        ),
+        ("kind: agent\nname: x\nagent: {prompt: p, skills: ['file:my skill.md']}\n", "the skill's name \"my skill\""),
+        (
             "kind: workflow\nname: x\nworkflow: {steps: [{name: a, run: {program: p}, depends_on: [b]}]}\n",
             "step 'a' depends on 'b', which is not a step"
         ),
@@ -128,6 +162,62 @@ import Testing
         let found = issues(text)
         #expect(found.contains { $0.contains(message) }, "\(found)")
         #expect(found.allSatisfy { $0.hasPrefix("s.yaml:") })
+    }
+
+    @Test(arguments: [
+        ("kind: sandbox\nname: 42\n", "s.yaml:2:7: name must be text (put it in quotes), not the number 42"),
+        ("kind: agent\nname: x\nagent: {promt: p}\n", "unknown key \"promt\" in agent; did you mean \"prompt\"?"),
+        ("kind: agent\nname: x\nagnet: {prompt: p}\n", "unknown key \"agnet\"; did you mean \"agent\"?"),
+        ("knd: sandbox\nname: x\n", "unknown key \"knd\"; did you mean \"kind\"?"),
+        ("a: " + String(repeating: "[", count: 5000), "invalid YAML: it is nested too deeply"),
+    ])
+    func `one slip is one error`(_ text: String, _ message: String) {
+        let found = issues(text)
+        #expect(found.count == 1 && found[0].hasSuffix(message), "\(found)")
+    }
+
+    @Test func `many errors are told up to a number that can be read`() {
+        let keys = (0..<5000).map { "unknown\($0): 1\n" }.joined()
+        let found = issues("kind: sandbox\nname: x\n\(keys)")
+        #expect(found.count == 21)
+        #expect(found.last == "s.yaml: and 4980 more")
+    }
+
+    @Test func `of a document with too many values, only that is told`() {
+        let mounts = Array(repeating: "{host: a, guest: /b}", count: 60_000).joined(separator: ", ")
+        let found = issues("sandbox: {mounts: [\(mounts)]}\nkind: sandbox\nname: x\n")
+        #expect(found.count == 1 && found[0].hasSuffix("more than 100000 values"), "\(found.prefix(3))")
+    }
+
+    @Test func `a byte order mark is no part of the text`() throws {
+        #expect(
+            try Spec.parse([0xEF, 0xBB, 0xBF] + Array("kind: sandbox\nname: x\n".utf8), file: "s.yaml").name == "x"
+        )
+    }
+
+    @Test func `a skill's file is called as it is named, and SKILL.md as its directory`() {
+        let names = ["a.md", "dir/B-2.md", "skills/review/SKILL.md", "plain"].map { SkillSpec.file($0).name }
+        #expect(names == ["a", "b-2", "review", "plain"])
+    }
+
+    @Test func `files that cannot be read are told with the reason`() throws {
+        let missing = #expect(throws: SpecError.self) { try Spec.load(file: "/nonexistent/s.yaml") }
+        #expect(missing?.description.hasSuffix("failed to read /nonexistent/s.yaml: No such file or directory") == true)
+        let directory = #expect(throws: SpecError.self) { try Spec.load(file: "/tmp") }
+        #expect(directory?.description.hasSuffix("it is not a file") == true)
+        let place = FileManager.default.temporaryDirectory.appending(path: "spec-\(UUID())")
+        try FileManager.default.createDirectory(at: place, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: place) }
+        let file = place.appending(path: "s.yaml").path
+        let text = "kind: agent\nname: x\nagent:\n  prompt: p\n  skills:\n    - file:here.md\n    - file:gone.md\n"
+        try Data(text.utf8).write(to: URL(filePath: file))
+        try Data("x".utf8).write(to: place.appending(path: "here.md"))
+        let skill = #expect(throws: SpecError.self) { try Spec.load(file: file) }
+        #expect(
+            skill?.description.hasPrefix("\(file):7:7: skill file:gone.md: ") == true,
+            "\(skill?.description ?? "")"
+        )
+        #expect(skill?.issues.count == 1)
     }
 
     @Test func `a circle of steps is told with its path`() {
@@ -192,7 +282,8 @@ import Testing
     }
 
     @Test func `variables of the host win over the file`() throws {
-        let spec = Spec(name: "x")
+        var spec = Spec(name: "x")
+        spec.body = .agent(AgentSpec(prompt: "p"))
         let changed = try spec.applying(environment: ["VOIDBOX_LLM_PROVIDER": "ollama", "VOIDBOX_LLM_MODEL": "m"])
         #expect(changed.llm == LLMSpec(provider: .ollama, model: "m"))
         #expect(throws: SpecError.self) { try spec.applying(environment: ["VOIDBOX_LLM_PROVIDER": "olama"]) }
@@ -201,6 +292,37 @@ import Testing
         ])
         #expect(variables == ["A": "host", "B": "b"])
         #expect(missing == ["C"])
+    }
+
+    @Test func `a provider of the host starts from nothing that the file says of another`() throws {
+        var spec = Spec(name: "x")
+        spec.body = .agent(AgentSpec(prompt: "p"))
+        spec.llm = LLMSpec(provider: .custom, model: "big", baseURL: "https://h", apiKeyEnv: "KEY")
+        #expect(try spec.applying(environment: ["VOIDBOX_LLM_PROVIDER": "ollama"]).llm == LLMSpec(provider: .ollama))
+        #expect(try spec.applying(environment: ["VOIDBOX_LLM_PROVIDER": "custom"]).llm == spec.llm)
+        #expect(try spec.applying(environment: ["VOIDBOX_LLM_MODEL": "m"]).llm?.baseURL == "https://h")
+    }
+
+    @Test(arguments: [
+        (
+            ["VOIDBOX_LLM_PROVIDER": "olama"],
+            "VOIDBOX_LLM_PROVIDER: unknown provider \"olama\"; did you mean \"ollama\"?"
+        ),
+        (["VOIDBOX_LLM_PROVIDER": "codex"], "VOIDBOX_LLM_PROVIDER: the provider \"codex\" is not built yet"),
+        (["VOIDBOX_LLM_PROVIDER": "custom"], "VOIDBOX_LLM_PROVIDER: custom needs an address; set VOIDBOX_LLM_BASE_URL"),
+        (
+            ["VOIDBOX_LLM_PROVIDER": "scripted"],
+            "VOIDBOX_LLM_PROVIDER: scripted needs a specification that names llm.script"
+        ),
+        (["VOIDBOX_LLM_BASE_URL": "file:///x"], "VOIDBOX_LLM_BASE_URL: \"file:///x\" has no scheme http or https"),
+        (["VOIDBOX_LLM_API_KEY_ENV": "NONE"], "VOIDBOX_LLM_API_KEY_ENV: names the variable NONE, which is not set"),
+    ])
+    func `what is wrong with a variable of the host names it`(_ environment: [String: String], _ message: String) {
+        var spec = Spec(name: "x")
+        spec.body = .agent(AgentSpec(prompt: "p"))
+        let error = #expect(throws: SpecError.self) { try spec.applying(environment: environment) }
+        #expect(error?.description == message)
+        #expect(throws: Never.self) { try Spec(name: "x").applying(environment: environment) }
     }
 
     @Test func `relative paths are relative to the specification`() {

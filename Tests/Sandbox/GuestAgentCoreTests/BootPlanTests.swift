@@ -76,6 +76,33 @@ import Testing
         }
     }
 
+    @Test func `a share inside of another is mounted after it`() throws {
+        let plan = try BootPlan(
+            parameters {
+                $0.shares = ["/work/a/b", "/work", "/work//a/"].enumerated().map { index, point in
+                    var share = Voidbox_Guest_V1_Share()
+                    share.tag = "t\(index)"
+                    share.mountPoint = point
+                    share.kind = "9p"
+                    return share
+                }
+            }
+        )
+        #expect(plan.shares.map(\.mountPoint) == ["/work", "/work/a", "/work/a/b"])
+        #expect(plan.isShared("/work") && plan.isShared("/work/sandbox"))
+        #expect(!plan.isShared("/workspace") && !plan.isShared("/"))
+    }
+
+    @Test func `a share that programs may not write is told with its owner`() throws {
+        let share = BootPlan.Share(tag: "t", mountPoint: "/out", isReadOnly: false, kind: .plan9)
+        let root = try FileSystem.status(of: "/etc")
+        #expect(
+            share.problem(ofRoot: root)?.hasPrefix("/out is mounted for writing, but programs run as uid 1000") == true
+        )
+        #expect(share.problem(ofRoot: root)?.contains("owner 0:0, mode 0755") == true)
+        #expect(share.problem(ofRoot: try FileSystem.status(of: "/tmp")) == nil)
+    }
+
     @Test func `a share of an unknown kind is refused`() {
         #expect(throws: BootPlan.Violation.self) {
             try BootPlan(

@@ -41,11 +41,13 @@ struct FileServiceTests {
         _ path: String,
         offset: UInt64 = 0,
         length: UInt64 = 0,
+        following: Bool = false,
     ) async throws -> [UInt8] {
         var input = Voidbox_Guest_V1_ReadFileInput()
         input.open.path = path
         input.open.offset = offset
         input.open.length = length
+        input.open.followLinks = following
         let stream = try agent.stream("ReadFile", input, Voidbox_Guest_V1_ReadFileOutput.self)
         var bytes: [UInt8] = []
         while let output = try await stream.receive() {
@@ -124,12 +126,16 @@ struct FileServiceTests {
         try FileSystem.makeLink("\(unique)/open/good", to: "inside")
         try await AgentFixture.with({ $0.policy.fileRoots = ["\(unique)/open"] }) { agent in
             for path in ["absolute", "relative", "up/closed"] {
-                let status = await agent.status { _ = try await read(agent, "\(unique)/open/\(path)") }
+                let status = await agent.status {
+                    _ = try await read(agent, "\(unique)/open/\(path)", following: true)
+                }
                 #expect(status?.code == .permissionDenied, "\(path)")
             }
-            let status = await agent.status { try await write(agent, "\(unique)/open/up/new", [1]) }
+            let status = await agent.status {
+                try await write(agent, "\(unique)/open/up/new", [1]) { $0.followLinks = true }
+            }
             #expect(status?.code == .permissionDenied)
-            #expect(try await read(agent, "\(unique)/open/good") == Array("fine".utf8))
+            #expect(try await read(agent, "\(unique)/open/good", following: true) == Array("fine".utf8))
             let outside = await agent.status { _ = try await read(agent, "/etc/passwd") }
             #expect(outside?.code == .permissionDenied)
             // Writing to a link replaces the link.
@@ -139,6 +145,29 @@ struct FileServiceTests {
         }
         for name in ["absolute", "relative", "up", "inside", "good"] { try FileSystem.remove("\(unique)/open/\(name)") }
         for name in ["open", "closed", ""] { try FileSystem.remove("\(unique)/\(name)") }
+    }
+
+    @Test func `a link that a program made leads the host nowhere unless it asks to be led`() async throws {
+        try await AgentFixture.with { agent in
+            let made = try await agent.shell(
+                "ln -s /etc/passwd out; mkdir real; echo x > real/file; ln -s real way; ln -s /etc etc"
+            )
+            #expect(made.exited?.how == .code(0))
+            for path in ["out", "way/file", "etc/passwd"] {
+                let status = await agent.status { _ = try await read(agent, "\(agent.directory)/\(path)") }
+                #expect(status?.code == .invalidArgument, "\(path)")
+                #expect(status?.message.hasSuffix("a symbolic link, which is not followed") == true)
+            }
+            #expect(try await read(agent, "\(agent.directory)/way/file", following: true) == Array("x\n".utf8))
+            for parents in [false, true] {
+                let status = await agent.status {
+                    try await write(agent, "\(agent.directory)/way/new", [1]) { $0.createParents = parents }
+                }
+                #expect(status?.code == .invalidArgument)
+            }
+            let names = try Directory("\(agent.directory)/real").names()
+            #expect(names == ["file"])
+        }
     }
 
     @Test func `a root that is itself a link is no way out`() async throws {

@@ -209,6 +209,66 @@ import Testing
         #expect(try String(contentsOf: directory.appending(path: "out"), encoding: .utf8) == "back\n")
     }
 
+    @Test(arguments: ContractBackend.withHostAccess)
+    func `a writable directory that the box's user cannot write is told at boot`(_ backend: ContractBackend)
+        async throws
+    {
+        let directory = FileManager.default.temporaryDirectory.appending(path: "voidbox-share-\(UUID())")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: directory) }
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: directory.path)
+        let share = SandboxConfiguration.Share(hostPath: directory.path, guestPath: "/mnt/out", isReadOnly: false)
+        let warnings = try await backend.withBox({ $0.shares = [share] }) { box in try await box.health().warnings }
+        #expect(warnings.count == 1)
+        #expect(warnings.first?.hasPrefix("/mnt/out is mounted for writing, but programs run as uid 1000") == true)
+    }
+
+    @Test(arguments: ContractBackend.withHostAccess)
+    func `a directory that cannot be mounted ends the boot and is named`(_ backend: ContractBackend) async throws {
+        let directory = FileManager.default.temporaryDirectory.appending(path: "voidbox-share-\(UUID())")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: directory) }
+        let error = await #expect(throws: SandboxError.self) {
+            try await backend.withBox({
+                $0.shares = ["/mnt/ro", "/mnt/ro/inner"].map {
+                    .init(hostPath: directory.path, guestPath: $0, isReadOnly: true)
+                }
+            }) { _ in }
+        }
+        #expect(error?.code == .bootFailed)
+        #expect(error?.description.contains("on /mnt/ro/inner: mkdir /mnt/ro/inner: Read-only file system") == true)
+    }
+
+    @Test(arguments: ContractBackend.real)
+    func `the kernel's own protections are on`(_ backend: ContractBackend) async throws {
+        let box = try await backend.sharedBox()
+        let names = [
+            "user/max_user_namespaces", "kernel/dmesg_restrict", "kernel/kptr_restrict", "fs/protected_symlinks",
+            "fs/protected_hardlinks", "fs/protected_fifos", "fs/protected_regular",
+        ]
+        let values = try await box.run(ExecRequest(["cat"] + names.map { "/proc/sys/\($0)" })).text
+        #expect(values == "0\n1\n2\n1\n1\n2\n2\n")
+        let namespace = try await box.run("unshare", "--user", "true")
+        #expect(namespace.exit.status != .code(0))
+        let link = try await box.run("sh", "-c", "ln /etc/shadow /workspace/shadow")
+        #expect(link.errorText.contains("Operation not permitted"), "\(link.errorText)")
+        let temporary = try await box.run("sh", "-c", "grep ' /tmp ' /proc/self/mounts").text
+        #expect(temporary.contains("nosuid,nodev"), "\(temporary)")
+    }
+
+    @Test(arguments: ContractBackend.real)
+    func `a link that a program made does not lead the host to what only root may read`(_ backend: ContractBackend)
+        async throws
+    {
+        let box = try await backend.sharedBox()
+        _ = try await box.run("sh", "-c", "rm -rf out way; ln -s /etc/shadow out; ln -s /etc way")
+        for path in ["/workspace/out", "/workspace/way/shadow"] {
+            let error = await #expect(throws: SandboxError.self) { try await box.readFile(path, limit: 1 << 20) }
+            #expect(error?.code == .invalidArgument)
+            #expect(error?.message.contains("a symbolic link, which is not followed") == true)
+        }
+    }
+
     @Test(arguments: ContractBackend.real)
     func `a kernel that is no kernel is one clear error`(_ backend: ContractBackend) async throws {
         let file = FileManager.default.temporaryDirectory.appending(path: "no-kernel-\(UUID())")

@@ -13,6 +13,7 @@ struct RequestHandler: Sendable {
     let secret: Secret<String>?
     let limits: ModelBrokerLimits
     let logger: Logger
+    let onFirstFailure: @Sendable (ModelFailure) async -> Void
 
     /// - Throws: where the connection must be cut, because the answer cannot be completed.
     @concurrent
@@ -98,7 +99,7 @@ struct RequestHandler: Sendable {
             let response = try await upstream.respond(to: outgoing)
             if (300..<400).contains(response.status) {
                 let reason = "it answered with a redirect (\(response.status)), which is not followed"
-                return .failure(failed(.unreachable(reason), route))
+                return .failure(await failed(.unreachable(reason), route, mayRetry: false))
             }
             return .success(response)
         } catch is RequestBodyChannel.TooBig {
@@ -111,16 +112,25 @@ struct RequestHandler: Sendable {
                 ledger.refused(.bodyTooBig)
                 return .failure(tooBig(route.dialect))
             }
-            return .failure(failed(ModelFailure.Reason(error, limits: limits), route))
+            let reason = ModelFailure.Reason(error, limits: limits)
+            return .failure(await failed(reason, route, mayRetry: !ModelFailure.Reason.isRefusal(error)))
         }
     }
 
-    private func failed(_ reason: ModelFailure.Reason, _ route: ModelRoute) -> BrokerAnswer {
+    /// - Parameter mayRetry: False where the same request would fail the same way: an agent that is not told tries again
+    ///   for minutes.
+    private func failed(_ reason: ModelFailure.Reason, _ route: ModelRoute, mayRetry: Bool) async -> BrokerAnswer {
         let failure = ModelFailure(endpoint: upstream.name, reason: reason)
-        ledger.failed(failure)
+        await record(failure)
         logger.info("model call failed", metadata: ["failure": "\(failure)"])
         if case .timedOut = reason { return .error(504, route.dialect, failure.description) }
-        return .error(502, route.dialect, failure.description)
+        var answer = BrokerAnswer.error(502, route.dialect, failure.description)
+        answer.mayRetry = mayRetry
+        return answer
+    }
+
+    private func record(_ failure: ModelFailure) async {
+        if ledger.failed(failure) { await onFirstFailure(failure) }
     }
 
     // MARK: The answer
@@ -168,24 +178,23 @@ struct RequestHandler: Sendable {
                     endpoint: upstream.name,
                     reason: ModelFailure.Reason(cutBy: error, after: meter.byteCount, limits: limits),
                 )
-                ledger.failed(failure)
+                await record(failure)
                 logger.info("model stream was cut", metadata: ["failure": "\(failure)"])
             }
             throw error
         }
-        settle(&meter, response.status, route)
+        await settle(meter.finish(), response.status, route)
         try await body.finish(nil)
     }
 
-    private func settle(_ meter: inout ResponseMeter, _ status: Int, _ route: ModelRoute) {
-        let reading = meter.finish()
+    private func settle(_ reading: UsageReading, _ status: Int, _ route: ModelRoute) async {
         let isAnswer = route == .messages || route == .chatCompletions
         if isAnswer { ledger.metered(reading, mustHaveTokens: status < 400 && reading.errorMessage == nil) }
         guard status >= 400 || reading.errorMessage != nil else { return }
         let message = reading.errorMessage.map { redacted($0).forMessage } ?? ""
         let reason: ModelFailure.Reason =
             status >= 400 ? .status(status, message: message) : .streamError(message: message)
-        ledger.failed(ModelFailure(endpoint: upstream.name, reason: reason))
+        await record(ModelFailure(endpoint: upstream.name, reason: reason))
     }
 
     /// An endpoint may repeat the key that it refuses.
@@ -199,6 +208,8 @@ struct RequestHandler: Sendable {
 struct BrokerAnswer: Error {
     var status: Int
     var body: [UInt8]
+    /// What clients of Anthropic's and OpenAI's APIs go by where they are told.
+    var mayRetry = true
 
     static func empty(_ status: Int) -> BrokerAnswer { BrokerAnswer(status: status, body: []) }
 
@@ -212,6 +223,7 @@ extension ResponseWriter {
     consuming func write(_ answer: BrokerAnswer, isHead: Bool) async throws {
         var head = HTTPResponse(status: HTTPResponse.Status(code: answer.status))
         head.headerFields[.contentLength] = "\(answer.body.count)"
+        if !answer.mayRetry { head.headerFields[.shouldRetry] = "false" }
         if !answer.body.isEmpty { head.headerFields[.contentType] = "application/json" }
         guard !answer.body.isEmpty, !isHead else { return try await writeResponse(head) }
         var body = try await writeHead(head)

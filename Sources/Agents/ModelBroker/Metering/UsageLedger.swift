@@ -23,10 +23,12 @@ final class UsageLedger: Sendable {
         state.withLock { $0.refusals[reason, default: 0] += 1 }
     }
 
-    func failed(_ failure: ModelFailure) {
+    /// - Returns: Whether it is the first one.
+    func failed(_ failure: ModelFailure) -> Bool {
         state.withLock { usage in
             usage.failures += 1
             usage.lastFailure = failure
+            return usage.failures == 1
         }
     }
 

@@ -83,6 +83,15 @@ extension ModelFailure.Reason {
         }
     }
 
+    /// Whether nothing listens at the address, or there is none of that name.
+    static func isRefusal(_ error: any Error) -> Bool {
+        switch error {
+        case is NIOConnectionError: true
+        case let error as IOError: error.errnoCode == Errno.connectionRefused.rawValue
+        default: false
+        }
+    }
+
     private static func describe(_ error: any Error) -> String {
         switch error {
         case let error as NIOConnectionError:

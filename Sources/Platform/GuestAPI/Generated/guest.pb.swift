@@ -623,6 +623,9 @@ package nonisolated struct Voidbox_Guest_V1_ReadFileOpen: Sendable {
   /// 0: to the end
   package var length: UInt64 = 0
 
+  /// false: a symbolic link anywhere in the path is an error
+  package var followLinks: Bool = false
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -701,6 +704,9 @@ package nonisolated struct Voidbox_Guest_V1_WriteFileOpen: Sendable {
   package var gid: UInt32 = 0
 
   package var rootOwned: Bool = false
+
+  /// false: a symbolic link on the way is an error; at the path itself it is replaced
+  package var followLinks: Bool = false
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -2114,7 +2120,7 @@ nonisolated extension Voidbox_Guest_V1_ReadFileInput: SwiftProtobuf.Message, Swi
 
 nonisolated extension Voidbox_Guest_V1_ReadFileOpen: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ReadFileOpen"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}path\0\u{1}offset\0\u{1}length\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}path\0\u{1}offset\0\u{1}length\0\u{3}follow_links\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2125,6 +2131,7 @@ nonisolated extension Voidbox_Guest_V1_ReadFileOpen: SwiftProtobuf.Message, Swif
       case 1: try { try decoder.decodeSingularStringField(value: &self.path) }()
       case 2: try { try decoder.decodeSingularUInt64Field(value: &self.offset) }()
       case 3: try { try decoder.decodeSingularUInt64Field(value: &self.length) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.followLinks) }()
       default: break
       }
     }
@@ -2140,6 +2147,9 @@ nonisolated extension Voidbox_Guest_V1_ReadFileOpen: SwiftProtobuf.Message, Swif
     if self.length != 0 {
       try visitor.visitSingularUInt64Field(value: self.length, fieldNumber: 3)
     }
+    if self.followLinks != false {
+      try visitor.visitSingularBoolField(value: self.followLinks, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2147,6 +2157,7 @@ nonisolated extension Voidbox_Guest_V1_ReadFileOpen: SwiftProtobuf.Message, Swif
     if lhs.path != rhs.path {return false}
     if lhs.offset != rhs.offset {return false}
     if lhs.length != rhs.length {return false}
+    if lhs.followLinks != rhs.followLinks {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2263,7 +2274,7 @@ nonisolated extension Voidbox_Guest_V1_WriteFileInput: SwiftProtobuf.Message, Sw
 
 nonisolated extension Voidbox_Guest_V1_WriteFileOpen: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".WriteFileOpen"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}path\0\u{1}mode\0\u{3}create_parents\0\u{1}uid\0\u{1}gid\0\u{3}root_owned\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}path\0\u{1}mode\0\u{3}create_parents\0\u{1}uid\0\u{1}gid\0\u{3}root_owned\0\u{3}follow_links\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2277,6 +2288,7 @@ nonisolated extension Voidbox_Guest_V1_WriteFileOpen: SwiftProtobuf.Message, Swi
       case 4: try { try decoder.decodeSingularUInt32Field(value: &self.uid) }()
       case 5: try { try decoder.decodeSingularUInt32Field(value: &self.gid) }()
       case 6: try { try decoder.decodeSingularBoolField(value: &self.rootOwned) }()
+      case 7: try { try decoder.decodeSingularBoolField(value: &self.followLinks) }()
       default: break
       }
     }
@@ -2301,6 +2313,9 @@ nonisolated extension Voidbox_Guest_V1_WriteFileOpen: SwiftProtobuf.Message, Swi
     if self.rootOwned != false {
       try visitor.visitSingularBoolField(value: self.rootOwned, fieldNumber: 6)
     }
+    if self.followLinks != false {
+      try visitor.visitSingularBoolField(value: self.followLinks, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2311,6 +2326,7 @@ nonisolated extension Voidbox_Guest_V1_WriteFileOpen: SwiftProtobuf.Message, Swi
     if lhs.uid != rhs.uid {return false}
     if lhs.gid != rhs.gid {return false}
     if lhs.rootOwned != rhs.rootOwned {return false}
+    if lhs.followLinks != rhs.followLinks {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -50,9 +50,10 @@ package struct Boot {
         if let root = plan.root { try RootSwitch(root, scratchBytes: plan.scratchBytes).perform() }
         mountKernelFileSystems()
         makeDeviceLinks()
+        harden()
         try makeControlGroup(plan)
         for disk in plan.disks { try mount(disk) }
-        for share in plan.shares { mount(share) }
+        for share in plan.shares { try mount(share) }
         configure(plan)
         return settings(parameters)
     }
@@ -138,8 +139,10 @@ package struct Boot {
         }
     }
 
-    private mutating func mount(_ share: BootPlan.Share) {
-        attempt("mount share \(share.tag) on \(share.mountPoint)") { () throws(SyscallError) in
+    /// A box without a directory that was asked for is not the one that was asked for: its programs would write their
+    /// results into memory.
+    private mutating func mount(_ share: BootPlan.Share) throws(Failure) {
+        try require("mount share \(share.tag) on \(share.mountPoint)") { () throws(SyscallError) in
             try FileSystem.makeDirectories(share.mountPoint)
             var flags: Mount.Flags = [.noSetUserID, .noDevices]
             if share.isReadOnly { flags.insert(.readOnly) }
@@ -147,18 +150,43 @@ package struct Boot {
             let options = share.kind == .plan9 ? "trans=virtio,version=9p2000.L,msize=524288,cache=none" : ""
             try Mount.mount(share.tag, on: share.mountPoint, type: share.kind.rawValue, flags: flags, options: options)
         }
+        guard !share.isReadOnly else { return }
+        do throws(SyscallError) {
+            let status = try FileSystem.status(of: share.mountPoint)
+            if let problem = share.problem(ofRoot: status) { warn(problem) }
+        } catch {
+            warn("cannot look at share \(share.mountPoint): \(error)")
+        }
+    }
+
+    /// The kernel's own protections that are off unless somebody asks.
+    private mutating func harden() {
+        let switches = [
+            // A user namespace makes a program root over much of the kernel that it could not reach otherwise.
+            ("user/max_user_namespaces", "0"),
+            // Addresses of the kernel, which exploits need.
+            ("kernel/dmesg_restrict", "1"), ("kernel/kptr_restrict", "2"),
+            // Links and files that wait in a directory of all users for someone to trip over them; without the second a
+            // program could give itself a name for a file that only root may read.
+            ("fs/protected_symlinks", "1"), ("fs/protected_hardlinks", "1"),
+            ("fs/protected_fifos", "2"), ("fs/protected_regular", "2"),
+        ]
+        for (name, value) in switches {
+            attempt("set \(name)") { () throws(SyscallError) in try FileSystem.write(value, to: "/proc/sys/\(name)") }
+        }
     }
 
     private mutating func configure(_ plan: BootPlan) {
         attempt("set the host name") { () throws(SyscallError) in try Machine.setHostName(plan.hostName) }
         attempt("open /tmp to all") { () throws(SyscallError) in
+            guard !plan.isShared("/tmp") else { return }
             try FileSystem.makeDirectories("/tmp")
             try FileSystem.setMode(of: "/tmp", 0o1777)
         }
         for directory in ["/workspace", "/home/sandbox"] {
             attempt("make \(directory)") { () throws(SyscallError) in
                 // Unless a share is mounted there, whose owner is the host's business.
-                guard !plan.shares.contains(where: { $0.mountPoint == directory }) else { return }
+                guard !plan.isShared(directory) else { return }
                 try FileSystem.makeDirectories(directory)
                 try FileSystem.setOwner(
                     of: directory,
@@ -210,9 +238,12 @@ package struct Boot {
         do throws(SyscallError) {
             try body()
         } catch {
-            let warning = "cannot \(step): \(error)"
-            KernelLog.shared.warning(warning)
-            warnings.append(warning)
+            warn("cannot \(step): \(error)")
         }
+    }
+
+    private mutating func warn(_ warning: String) {
+        KernelLog.shared.warning(warning)
+        warnings.append(warning)
     }
 }

@@ -19,6 +19,16 @@ struct BootPlan: Equatable {
         let mountPoint: String
         let isReadOnly: Bool
         let kind: Kind
+
+        /// Why the box's programs cannot write a share that is there to be written; nil if they can.
+        func problem(ofRoot status: FileStatus) -> String? {
+            let user = UserDatabase.sandboxID
+            if status.isWritable(uid: user, gid: user) { return nil }
+            let mode = "0" + String(status.mode, radix: 8)
+            return "\(mountPoint) is mounted for writing, but programs run as uid \(user), which may not write there "
+                + "(owner \(status.uid):\(status.gid), mode \(mode)); on the host, chown it to \(user):\(user) or open "
+                + "it to all"
+        }
     }
 
     struct Network: Equatable {
@@ -59,9 +69,15 @@ struct BootPlan: Equatable {
         self.disks = disks
         var shares: [Share] = []
         for share in parameters.shares { shares.append(try Self.share(share)) }
-        self.shares = shares
+        // The outer ones first, or they would hide the inner ones.
+        self.shares = shares.sorted { $0.depth < $1.depth }
         scratchBytes = parameters.scratchBytes
         memoryLimit = parameters.policy.maxMemoryBytes
+    }
+
+    /// Whether the path is in a directory of the host.
+    func isShared(_ path: String) -> Bool {
+        shares.contains { path == $0.mountPoint || path.hasPrefix($0.mountPoint + "/") }
     }
 
     private static func checkHostName(_ name: String) throws(Violation) -> String {
@@ -132,4 +148,8 @@ struct BootPlan: Equatable {
         }
         return "/" + components.joined(separator: "/")
     }
+}
+
+extension BootPlan.Share {
+    fileprivate var depth: Int { mountPoint.utf8.count { $0 == UInt8(ascii: "/") } }
 }

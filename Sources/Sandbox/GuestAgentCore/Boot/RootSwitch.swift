@@ -32,6 +32,9 @@ struct RootSwitch {
             try FileSystem.makeDirectories("\(Self.scratch)/tmp")
             try FileSystem.makeDirectories("\(Self.merged)/tmp")
             try Mount.mount("\(Self.scratch)/tmp", on: "\(Self.merged)/tmp", type: "", flags: .bind)
+            // A bind mount takes flags only the second time.
+            let flags: Mount.Flags = [.bind, .remount, .noSetUserID, .noDevices]
+            try Mount.mount("tmp", on: "\(Self.merged)/tmp", type: "", flags: flags)
             for mount in ["/proc", "/sys", "/dev"] {
                 try FileSystem.makeDirectories(Self.merged + mount)
                 try Mount.move(mount, to: Self.merged + mount)

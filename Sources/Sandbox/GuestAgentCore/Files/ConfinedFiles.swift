@@ -12,18 +12,30 @@ struct ConfinedFiles {
         static let sandbox = Owner(uid: UserDatabase.sandboxID, gid: UserDatabase.sandboxID)
     }
 
-    func open(_ path: String, _ access: Directory.Access) throws(TTRPCStatus) -> OwnedFD {
-        try open(try roots.locate(path), access, for: path)
+    /// What symbolic links in a path mean.
+    ///
+    /// The agent is root, and whoever runs in the box can put links where the host looks: a caller who has not asked for
+    /// links to be followed must not be led by one to a file that only root may read.
+    enum Links {
+        case followed, refused
+    }
+
+    func open(_ path: String, _ access: Directory.Access, links: Links = .followed) throws(TTRPCStatus) -> OwnedFD {
+        try open(try roots.locate(path), access, links, for: path)
     }
 
     private func open(
         _ location: FileRoots.Location,
         _ access: Directory.Access,
+        _ links: Links = .followed,
         for path: String,
     ) throws(TTRPCStatus) -> OwnedFD {
         do throws(SyscallError) {
-            return try resolve(location, access)
+            return try resolve(location, access, links)
         } catch {
+            if error.errno == .tooManySymbolicLinks, links == .refused {
+                throw TTRPCStatus(.invalidArgument, "\(path): a symbolic link, which is not followed")
+            }
             // Only the confinement answers so: a path does not cross file systems by being opened.
             if error.errno == .crossesDevices { throw roots.outside("\(path), through a symbolic link,") }
             throw TTRPCStatus(error, on: path)
@@ -33,13 +45,16 @@ struct ConfinedFiles {
     private func resolve(
         _ location: FileRoots.Location,
         _ access: Directory.Access,
+        _ links: Links,
     ) throws(SyscallError) -> OwnedFD {
         let system = try Directory("/")
-        if location.isWholeSystem { return try system.open(beneath: location.relative, access, .root) }
+        if location.isWholeSystem {
+            return try system.open(beneath: location.relative, access, links == .followed ? .root : .withoutLinks)
+        }
         // The way to a root must hold no link either, or whoever owns a part of it could lead it elsewhere.
         let way = String(location.root.dropFirst())
         let root = Directory(adopting: try system.open(beneath: way, .directory, .withoutLinks))
-        return try root.open(beneath: location.relative, access, .beneath)
+        return try root.open(beneath: location.relative, access, links == .followed ? .beneath : .withoutLinks)
     }
 
     /// The directory that a path's last component is in, for calls that act on the entry itself.
@@ -50,8 +65,8 @@ struct ConfinedFiles {
 
     // MARK: Reading
 
-    func openRegularFile(_ path: String, offset: UInt64) throws(TTRPCStatus) -> OwnedFD {
-        let file = try open(path, .read)
+    func openRegularFile(_ path: String, offset: UInt64, links: Links) throws(TTRPCStatus) -> OwnedFD {
+        let file = try open(path, .read, links: links)
         switch try TTRPCStatus.mapping(path, { () throws(SyscallError) in try file.status().kind }) {
         case .regular: break
         case .directory: throw TTRPCStatus(.invalidArgument, "\(path): Is a directory")
@@ -99,7 +114,7 @@ struct ConfinedFiles {
         }
         let directory =
             withParents
-            ? try makeParents(parent, .sandbox, for: path)
+            ? try makeParents(parent, .sandbox, .followed, for: path)
             : Directory(adopting: try open(parent, .directory, for: path))
         do throws(SyscallError) {
             try Self.make(name, in: directory, mode: mode, .sandbox)
@@ -118,16 +133,17 @@ struct ConfinedFiles {
     func makeParents(
         _ location: FileRoots.Location,
         _ owner: Owner,
+        _ links: Links,
         for path: String,
     ) throws(TTRPCStatus) -> Directory {
         // From the far end: mostly nothing is missing.
         do throws(SyscallError) {
-            return Directory(adopting: try resolve(location, .directory))
+            return Directory(adopting: try resolve(location, .directory, links))
         } catch {
             guard error.errno == .notFound, let parent = location.parent, let name = location.name, name != ".." else {
-                return Directory(adopting: try open(location, .directory, for: path))
+                return Directory(adopting: try open(location, .directory, links, for: path))
             }
-            let directory = try makeParents(parent, owner, for: path)
+            let directory = try makeParents(parent, owner, links, for: path)
             do throws(SyscallError) {
                 try Self.make(name, in: directory, mode: 0o755, owner)
             } catch  where error.errno == .exists {
@@ -135,7 +151,7 @@ struct ConfinedFiles {
             } catch {
                 throw TTRPCStatus(error, on: path)
             }
-            return Directory(adopting: try open(location, .directory, for: path))
+            return Directory(adopting: try open(location, .directory, links, for: path))
         }
     }
 
@@ -155,11 +171,12 @@ struct ConfinedFiles {
     func beginWriting(_ open: Voidbox_Guest_V1_WriteFileOpen) throws(TTRPCStatus) -> PendingFile {
         let owner =
             open.uid == 0 && open.gid == 0 && !open.rootOwned ? Owner.sandbox : Owner(uid: open.uid, gid: open.gid)
+        let links = open.followLinks ? Links.followed : .refused
         let (location, name) = try roots.locateEntry(open.path)
         let directory =
             open.createParents
-            ? try makeParents(location, owner, for: open.path)
-            : Directory(adopting: try self.open(location, .directory, for: open.path))
+            ? try makeParents(location, owner, links, for: open.path)
+            : Directory(adopting: try self.open(location, .directory, links, for: open.path))
         if let status = try? directory.status(of: name), status.kind == .directory {
             throw TTRPCStatus(.invalidArgument, "\(open.path): Is a directory")
         }

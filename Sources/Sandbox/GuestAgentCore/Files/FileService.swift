@@ -20,7 +20,11 @@ final class FileService {
         guard case .open(let open) = input.kind else {
             throw TTRPCStatus(.invalidArgument, "reading a file begins with `open`")
         }
-        let file = try files.openRegularFile(open.path, offset: open.offset)
+        let file = try files.openRegularFile(
+            open.path,
+            offset: open.offset,
+            links: open.followLinks ? .followed : .refused,
+        )
         FileReading(file, path: open.path, length: open.length, call).begin()
     }
 

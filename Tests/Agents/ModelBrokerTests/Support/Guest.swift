@@ -32,9 +32,15 @@ struct Guest: Sendable {
     static func run<Result>(
         _ provider: ModelProvider,
         limits: ModelBrokerLimits = ModelBrokerLimits(),
+        onFirstFailure: @escaping @Sendable (ModelFailure) async -> Void = { _ in },
         _ body: (Guest) async throws -> Result,
     ) async throws -> Result {
-        let broker = try await ModelBroker.start(provider: provider, limits: limits, logger: .silent)
+        let broker = try await ModelBroker.start(
+            provider: provider,
+            limits: limits,
+            logger: .silent,
+            onFirstFailure: onFirstFailure,
+        )
         do {
             let attachment = try await broker.attach(to: LoopbackSandbox())
             let guest = Guest(
