@@ -1,10 +1,10 @@
 # Every target is one script, which also runs without make and answers --help.
-.PHONY: all help setup kernel guest demo test check bench fuzz generate clean
+.PHONY: all help setup kernel guest demo test test-kvm check bench fuzz generate clean
 
 all:      ## Debug build
 	swift build
 help:     ## This list
-	@sed -n 's/^\([a-z]*\): *## /\1\t/p' Makefile
+	@sed -n 's/^\([a-z-]*\): *## /\1\t/p' Makefile
 setup:    ## Install the Debian packages that are needed
 	scripts/setup
 kernel:   ## Build the guest kernel
@@ -15,6 +15,8 @@ demo:     ## From a fresh machine to an agent in a virtual machine
 	scripts/demo
 test:     ## All tests
 	scripts/test
+test-kvm: ## The tests that need a complete /dev/kvm, in an emulated machine if need be
+	scripts/test-kvm
 check:    ## Format, shell scripts, unsafe budget, generated code
 	scripts/check
 bench:    ## Measure against peers, into .build/bench.json

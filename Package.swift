@@ -44,6 +44,13 @@ let table: [Module] = [
     Module(name: "CEarlyInit", layer: .platform, kind: .c),
     Module(name: "CLinux", layer: .platform, kind: .c),
     Module(name: "GuestAPI", layer: .platform, kind: .generated, products: [.protobuf]),
+    Module(
+        name: "Jail",
+        layer: .platform,
+        uses: ["LinuxSystem"],
+        tested: true,
+        testUses: ["LinuxSystem", "jail-probe"],
+    ),
     Module(name: "LinuxSystem", layer: .platform, uses: ["CLinux"], tested: true),
     Module(name: "Primitives", layer: .platform, tested: true),
     Module(
@@ -63,24 +70,46 @@ let table: [Module] = [
         name: "LinuxBoot",
         layer: .virtualization,
         uses: ["ByteCodec", "LinuxSystem", "MachineMemory"],
+        tested: true,
+        testUses: ["ByteCodec", "LinuxSystem", "MachineMemory"],
     ),
-    Module(name: "MachineMemory", layer: .virtualization, uses: ["LinuxSystem"]),
+    Module(
+        name: "MachineMemory",
+        layer: .virtualization,
+        uses: ["LinuxSystem"],
+        tested: true,
+        testUses: ["LinuxSystem"],
+    ),
+    Module(
+        name: "SharedFS",
+        layer: .virtualization,
+        uses: ["ByteCodec", "LinuxSystem"],
+        tested: true,
+        testUses: ["ByteCodec", "LinuxSystem"],
+    ),
     Module(
         name: "Virtio",
         layer: .virtualization,
         uses: ["LinuxSystem", "MachineMemory"],
+        tested: true,
+        testUses: ["MachineMemory", "VirtioDriver"],
     ),
     Module(
         name: "VirtioDevices",
         layer: .virtualization,
-        uses: ["ByteCodec", "LinuxSystem", "MachineMemory", "Virtio"],
+        uses: ["ByteCodec", "LinuxSystem", "MachineMemory", "SharedFS", "Virtio"],
+        tested: true,
+        testUses: ["LinuxSystem", "MachineMemory", "Virtio", "VirtioDriver"],
     ),
     Module(
         name: "VMM",
         layer: .virtualization,
-        uses: ["KVM", "LinuxBoot", "LinuxSystem", "MachineMemory", "Virtio", "VirtioDevices", "WorkerProtocol"],
+        uses: [
+            "Jail", "KVM", "LinuxBoot", "LinuxSystem", "MachineMemory", "SharedFS", "Virtio", "VirtioDevices",
+            "WorkerProtocol",
+        ],
     ),
-    Module(name: "WorkerProtocol", layer: .virtualization, uses: ["ByteCodec"]),
+    Module(name: "WorkerProtocol", layer: .virtualization, uses: ["ByteCodec"], tested: true),
 
     // Sandbox: a box and the backends that make one.
     Module(
@@ -103,7 +132,7 @@ let table: [Module] = [
     Module(
         name: "SandboxKVM",
         layer: .sandbox,
-        uses: ["LinuxSystem", "Primitives", "Sandboxing", "WorkerProtocol"],
+        uses: ["Jail", "LinuxSystem", "Primitives", "Sandboxing", "WorkerProtocol"],
     ),
     Module(name: "SandboxMock", layer: .sandbox, uses: ["Primitives", "Sandboxing"]),
     Module(
@@ -208,7 +237,7 @@ let suites: [Suite] = [
 let gates = ["CKVM": "KVM", "CLinux": "LinuxSystem"]
 
 /// What only the worker of a machine links: everybody else spawns it.
-let workerModules: Set = ["KVM", "LinuxBoot", "MachineMemory", "VMM", "Virtio", "VirtioDevices"]
+let workerModules: Set = ["KVM", "LinuxBoot", "MachineMemory", "SharedFS", "VMM", "Virtio", "VirtioDevices"]
 
 /// Modules that reach only the platform layer, because they run in the guest.
 let guestModules: Set = ["ClaudioCore", "GuestAgentCore", "claudio", "voidbox-guest"]
@@ -331,7 +360,20 @@ let suiteTargets = suites.map { suite in
 
 /// What tests of several modules share.
 let testSupport: [Target] = [
-    .target(name: "TestSupport", path: "Tests/Support/TestSupport", swiftSettings: swiftSettings)
+    .target(
+        name: "VirtioDriver",
+        dependencies: ["MachineMemory", "Virtio"],
+        path: "Tests/Support/VirtioDriver",
+        swiftSettings: swiftSettings,
+    ),
+    // Puts the jail on itself and tries what it must not: a process with one thread, which no test process has.
+    .executableTarget(
+        name: "jail-probe",
+        dependencies: ["Jail", "LinuxSystem"],
+        path: "Tests/Support/jail-probe",
+        swiftSettings: swiftSettings,
+    ),
+    .target(name: "TestSupport", path: "Tests/Support/TestSupport", swiftSettings: swiftSettings),
 ]
 
 /// Figures against a peer; not part of the product.
@@ -349,10 +391,12 @@ let fuzzers: [Target] =
     Context.environment["VOIDBOX_FUZZ"] == nil
     ? []
     : [.target(name: "FuzzDriver", path: "Fuzz/FuzzDriver", swiftSettings: swiftSettings)]
-        + [("ttrpc", "TTRPC"), ("spec", "Spec"), ("claude-stream", "AgentRuntimes")].map { name, module in
+        + [("ttrpc", "TTRPC"), ("spec", "Spec"), ("claude-stream", "AgentRuntimes"), ("fuse", "SharedFS")].map {
+            name,
+            module in
             .executableTarget(
                 name: "fuzz-\(name)",
-                dependencies: ["FuzzDriver", .target(name: module)],
+                dependencies: ["FuzzDriver", "LinuxSystem", .target(name: module)],
                 path: "Fuzz/\(name)",
                 swiftSettings: swiftSettings,
             )

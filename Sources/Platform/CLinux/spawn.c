@@ -4,6 +4,7 @@
 
 #include <grp.h>
 #include <linux/sched.h>
+#include <stdio.h>
 
 struct failure {
     int error;
@@ -17,7 +18,15 @@ static void fail(int report, int step) {
     _exit(127);
 }
 
-static int write_text(const char *path, int value) {
+static int write_file(const char *path, const char *text, size_t length) {
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0) return -1;
+    ssize_t written = write(fd, text, length);
+    close(fd);
+    return written == (ssize_t)length ? 0 : -1;
+}
+
+static int write_number(const char *path, int value) {
     char text[16];
     int length = 0, negative = value < 0;
     unsigned magnitude = negative ? 0u - (unsigned)value : (unsigned)value;
@@ -29,11 +38,29 @@ static int write_text(const char *path, int value) {
     } while (magnitude);
     if (negative) text[length++] = '-';
     while (count) text[length++] = digits[--count];
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0) return -1;
-    ssize_t written = write(fd, text, (size_t)length);
-    close(fd);
-    return written == length ? 0 : -1;
+    return write_file(path, text, (size_t)length);
+}
+
+/// Who the parent is, in the child's words: written before the child exists.
+struct identity {
+    char uid_map[40];
+    char gid_map[40];
+};
+
+static void map_identity(const struct identity *identity, int report) {
+    // The kernel wants setgroups denied before an unprivileged process maps its group.
+    if (write_file("/proc/self/setgroups", "deny", 4) < 0 ||
+        write_file("/proc/self/uid_map", identity->uid_map, strlen(identity->uid_map)) < 0 ||
+        write_file("/proc/self/gid_map", identity->gid_map, strlen(identity->gid_map)) < 0)
+        fail(report, CLINUX_SPAWN_NAMESPACE);
+}
+
+/// Whether the parent ended before it could be watched. A parent outside the child's PID namespace is 0, dead or alive; but
+/// only the parent holds the other end of the report.
+static int parent_is_gone(const struct clinux_spawn_options *o, int report, pid_t parent) {
+    if (!o->new_pid_namespace) return getppid() != parent;
+    struct pollfd end = {.fd = report};
+    return poll(&end, 1, 0) > 0 && (end.revents & POLLERR);
 }
 
 static void place_descriptors(const struct clinux_spawn_options *o, int *report) {
@@ -58,7 +85,7 @@ static void place_descriptors(const struct clinux_spawn_options *o, int *report)
         fail(*report, CLINUX_SPAWN_DESCRIPTORS);
 }
 
-static void child(const struct clinux_spawn_options *o, int report, pid_t parent) {
+static void child(const struct clinux_spawn_options *o, int report, pid_t parent, const struct identity *identity) {
     for (int signal = 1; signal < NSIG; signal++) {
         struct sigaction action = {.sa_handler = SIG_DFL};
         sigaction(signal, &action, NULL);  // SIGKILL and SIGSTOP refuse, which is as intended.
@@ -67,9 +94,10 @@ static void child(const struct clinux_spawn_options *o, int report, pid_t parent
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
 
+    if (identity) map_identity(identity, report);
     if (o->parent_death_signal) {
         prctl(PR_SET_PDEATHSIG, o->parent_death_signal);
-        if (getppid() != parent) {  // The parent died before the line above.
+        if (parent_is_gone(o, report, parent)) {  // The parent died before the line above.
             errno = ESRCH;
             fail(report, CLINUX_SPAWN_PARENT_GONE);
         }
@@ -81,7 +109,7 @@ static void child(const struct clinux_spawn_options *o, int report, pid_t parent
         struct rlimit limit = {.rlim_cur = o->rlimits[i].soft, .rlim_max = o->rlimits[i].hard};
         if (setrlimit((__rlimit_resource_t)o->rlimits[i].resource, &limit) < 0) fail(report, CLINUX_SPAWN_RLIMIT);
     }
-    if (o->set_oom_score_adj && write_text("/proc/self/oom_score_adj", o->oom_score_adj) < 0)
+    if (o->set_oom_score_adj && write_number("/proc/self/oom_score_adj", o->oom_score_adj) < 0)
         fail(report, CLINUX_SPAWN_OOM_SCORE);
     if (o->set_ids) {
         // Raw system calls: glibc's wrappers signal every thread of a process that this child does not have.
@@ -114,11 +142,19 @@ int clinux_spawn(const struct clinux_spawn_options *options, int *pidfd, int *fa
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = (uint64_t)options->cgroup_fd;
     }
+    struct identity identity;
+    int in_user_namespace = options->new_pid_namespace && geteuid() != 0;
+    if (options->new_pid_namespace) args.flags |= CLONE_NEWPID;
+    if (in_user_namespace) {
+        args.flags |= CLONE_NEWUSER;
+        snprintf(identity.uid_map, sizeof identity.uid_map, "%u %u 1", geteuid(), geteuid());
+        snprintf(identity.gid_map, sizeof identity.gid_map, "%u %u 1", getegid(), getegid());
+    }
     long pid = syscall(SYS_clone3, &args, sizeof args);
     int error = errno;
     if (pid == 0) {
         close(report[0]);
-        child(options, report[1], parent);
+        child(options, report[1], parent, in_user_namespace ? &identity : NULL);
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     close(report[1]);

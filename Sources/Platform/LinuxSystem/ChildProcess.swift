@@ -13,6 +13,9 @@ package struct SpawnRequest: Sendable {
     package var workingDirectory: String?
     /// Sent to the child when the *thread* that spawned it ends: see `Spawner`.
     package var parentDeathSignal: Int32?
+    /// The child is process 1 of a PID namespace of its own: it sees and signals no process but those it starts, and of
+    /// signals without a handler only `SIGKILL` ends it. Fails at the step `clone` where the host does not allow it.
+    package var startsProcessNamespace = false
     package var startsSession = false
     /// Child descriptor 0 becomes the controlling terminal of the child's session.
     package var takesTerminal = false
@@ -43,7 +46,17 @@ package struct SpawnRequest: Sendable {
 /// A limit of `setrlimit(2)`.
 package struct ResourceLimit: Hashable, Sendable {
     package enum Resource: Sendable {
-        case openFiles, processes, fileSize, core
+        case openFiles, processes, fileSize, core, lockedMemory
+
+        var number: Int32 {
+            switch self {
+            case .openFiles: Int32(RLIMIT_NOFILE.rawValue)
+            case .processes: Int32(__RLIMIT_NPROC.rawValue)
+            case .fileSize: Int32(RLIMIT_FSIZE.rawValue)
+            case .core: Int32(RLIMIT_CORE.rawValue)
+            case .lockedMemory: Int32(__RLIMIT_MEMLOCK.rawValue)
+            }
+        }
     }
 
     package var resource: Resource
@@ -57,14 +70,7 @@ package struct ResourceLimit: Hashable, Sendable {
     }
 
     fileprivate var shim: clinux_rlimit {
-        let number =
-            switch resource {
-            case .openFiles: Int32(RLIMIT_NOFILE.rawValue)
-            case .processes: Int32(__RLIMIT_NPROC.rawValue)
-            case .fileSize: Int32(RLIMIT_FSIZE.rawValue)
-            case .core: Int32(RLIMIT_CORE.rawValue)
-            }
-        return clinux_rlimit(resource: number, soft: soft, hard: hard)
+        clinux_rlimit(resource: resource.number, soft: soft, hard: hard)
     }
 }
 
@@ -72,7 +78,7 @@ package struct ResourceLimit: Hashable, Sendable {
 package struct SpawnError: Error, Equatable, CustomStringConvertible {
     package enum Step: Int32, Sendable {
         case clone, parentGone, session, descriptors, resourceLimit, oomScore, identity, noNewPrivileges
-        case workingDirectory, execute
+        case workingDirectory, execute, namespace
     }
 
     package let step: Step
@@ -154,6 +160,7 @@ package struct ChildProcess: ~Copyable, Sendable {
                                     unsafe options.descriptor_count = Int32(descriptors.count)
                                     unsafe options.cgroup_fd = cgroup
                                     unsafe options.parent_death_signal = request.parentDeathSignal ?? 0
+                                    unsafe options.new_pid_namespace = request.startsProcessNamespace ? 1 : 0
                                     unsafe options.new_session = request.startsSession ? 1 : 0
                                     unsafe options.controlling_terminal = request.takesTerminal ? 1 : 0
                                     unsafe options.set_ids = request.identity == nil ? 0 : 1

@@ -56,6 +56,10 @@ package struct Directory: ~Copyable, Sendable {
         descriptor = try OwnedFD.open(path, O_RDONLY | O_DIRECTORY)
     }
 
+    package consuming func intoDescriptor() -> OwnedFD {
+        descriptor
+    }
+
     package func duplicate() throws(SyscallError) -> Directory {
         Directory(adopting: try descriptor.duplicate())
     }

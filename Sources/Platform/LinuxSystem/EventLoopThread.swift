@@ -1,6 +1,5 @@
 internal import CLinux
 internal import Glibc
-internal import Synchronization
 
 /// An event loop with a thread of its own.
 ///
@@ -44,7 +43,7 @@ package final class EventLoopThread: Sendable {
     package func runBlocking<Result: Sendable>(_ body: @escaping @Sendable (EventLoop) throws -> Result) throws
         -> Result
     {
-        let done = Handover<Swift.Result<Result, any Error>>(bell: try Doorbell())
+        let done = Handover<Swift.Result<Result, any Error>>()
         submit { loop in done.deliver(Swift.Result { try body(loop) }) }
         return try done.take().get()
     }
@@ -55,24 +54,46 @@ package final class EventLoopThread: Sendable {
     }
 }
 
-/// One value from one thread to another that blocks for it.
-private final class Handover<Value: Sendable>: Sendable {
-    private let value = Mutex<Value?>(nil)
-    private let bell: Doorbell
+/// One value from one thread to another that blocks for it. It takes no descriptor and no call but futex(2), which is all
+/// that the thread of a processor may make.
+@safe
+private final class Handover<Value: Sendable>: @unchecked Sendable {
+    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private let arrived = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+    /// Guarded by `mutex`.
+    private var value: Value?
 
-    init(bell: consuming Doorbell) {
-        self.bell = bell
+    init() {
+        // SAFETY: both were just allocated, and are destroyed with this object, when no thread uses it.
+        unsafe mutex.initialize(to: pthread_mutex_t())
+        unsafe arrived.initialize(to: pthread_cond_t())
+        unsafe pthread_mutex_init(mutex, nil)
+        unsafe pthread_cond_init(arrived, nil)
+    }
+
+    deinit {
+        // SAFETY: as above.
+        unsafe pthread_cond_destroy(arrived)
+        unsafe pthread_mutex_destroy(mutex)
+        unsafe arrived.deallocate()
+        unsafe mutex.deallocate()
     }
 
     func deliver(_ value: Value) {
-        self.value.withLock { $0 = value }
-        bell.ring()
+        // SAFETY: initialized above.
+        unsafe pthread_mutex_lock(mutex)
+        self.value = value
+        unsafe pthread_cond_signal(arrived)
+        unsafe pthread_mutex_unlock(mutex)
     }
 
-    func take() throws(SyscallError) -> Value {
+    func take() -> Value {
+        // SAFETY: initialized above, and waited on with the mutex held.
+        unsafe pthread_mutex_lock(mutex)
+        defer { unsafe pthread_mutex_unlock(mutex) }
         while true {
-            if let value = value.withLock({ $0 }) { return value }
-            try bell.wait()
+            if let value { return value }
+            unsafe pthread_cond_wait(arrived, mutex)
         }
     }
 }

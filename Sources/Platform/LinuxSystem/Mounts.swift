@@ -12,6 +12,8 @@ package enum Mount {
         package static let noExecution = Flags(rawValue: 8)
         package static let bind = Flags(rawValue: 4096)
         package static let move = Flags(rawValue: 8192)
+        package static let recursive = Flags(rawValue: 16384)
+        package static let `private` = Flags(rawValue: 1 << 18)
     }
 
     /// Mounts `source` (a device, a tag, or any word for a file system without one) on an existing directory.
@@ -52,7 +54,7 @@ package enum Mount {
         try changeDirectory(to: "/")
     }
 
-    private static func changeDirectory(to path: String) throws(SyscallError) {
+    static func changeDirectory(to path: String) throws(SyscallError) {
         // SAFETY: the kernel copies the string before the call returns.
         try retrying("chdir", on: path) { unsafe chdir(path) }
     }

@@ -28,7 +28,6 @@ package struct Errno: RawRepresentable, Hashable, Sendable, CustomStringConverti
     package static let tooManySymbolicLinks = Errno(rawValue: ELOOP)
     package static let nameTooLong = Errno(rawValue: ENAMETOOLONG)
     package static let timedOut = Errno(rawValue: ETIMEDOUT)
-    package static let notSupported = Errno(rawValue: ENOTSUP)
 
     /// The kernel's words for it, such as "No such file or directory".
     package var description: String {

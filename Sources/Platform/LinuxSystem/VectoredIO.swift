@@ -48,6 +48,22 @@ extension OwnedFD {
     }
 }
 
+extension OwnedFD {
+    /// Blocks this thread until there is something to read, or the time is over; whether there is.
+    package func waitUntilReadable(for duration: Duration) throws(SyscallError) -> Bool {
+        var entry = pollfd(fd: rawValue, events: Int16(POLLIN), revents: 0)
+        let (seconds, attoseconds) = duration.components
+        let milliseconds = Int32(clamping: seconds * 1000 + attoseconds / 1_000_000_000_000_000)
+        // SAFETY: one entry is passed and filled.
+        return try retrying("poll") { unsafe poll(&entry, 1, milliseconds) } > 0
+    }
+
+    /// Ends both directions of a socket.
+    package func shutDown() throws(SyscallError) {
+        try retrying("shutdown") { shutdown(rawValue, Int32(SHUT_RDWR)) }
+    }
+}
+
 /// Files as disks.
 extension OwnedFD {
     /// Size in bytes of a regular file.
@@ -56,42 +72,5 @@ extension OwnedFD {
         // SAFETY: fstat fills the structure it is given.
         try retrying("fstat") { unsafe fstat(rawValue, &status) }
         return UInt64(max(0, status.st_size))
-    }
-
-    /// Returns when the data is on the medium.
-    package func synchronizeData() throws(SyscallError) {
-        try retrying("fdatasync") { fdatasync(rawValue) }
-    }
-
-    /// Frees a range of a file, which reads as zero from then on.
-    package func punchHole(at offset: UInt64, count: UInt64) throws(SyscallError) {
-        try allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, count)
-    }
-
-    /// Makes a range of a file read as zero.
-    package func zeroRange(at offset: UInt64, count: UInt64) throws(SyscallError) {
-        try allocate(FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, offset, count)
-    }
-
-    private func allocate(_ mode: Int32, _ offset: UInt64, _ count: UInt64) throws(SyscallError) {
-        guard let offset = Int(exactly: offset), let count = Int(exactly: count) else {
-            throw SyscallError(.invalidArgument, call: "fallocate")
-        }
-        var result: Int32
-        repeat { result = clinux_fallocate(rawValue, mode, Int64(offset), Int64(count)) } while result == -EINTR
-        try checked("fallocate", result)
-    }
-}
-
-extension OwnedFD {
-    /// At most `count` bytes from an offset of a file; fewer at its end.
-    package func read(at offset: UInt64, count: Int) throws(SyscallError) -> [UInt8] {
-        var bytes = [UInt8](repeating: 0, count: count)
-        let start = Int(truncatingIfNeeded: offset)
-        let done = try retrying("pread") {
-            // SAFETY: pread writes at most the count it is given, which is the array's.
-            unsafe bytes.withUnsafeMutableBytes { unsafe pread(rawValue, $0.baseAddress, $0.count, start) }
-        }
-        return Array(bytes.prefix(done))
     }
 }

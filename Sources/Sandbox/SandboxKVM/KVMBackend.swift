@@ -1,3 +1,4 @@
+internal import Jail
 internal import LinuxSystem
 package import Sandboxing
 
@@ -5,6 +6,7 @@ package import Sandboxing
 package struct KVMBackend: SandboxBackend {
     package let name = BackendName.kvm
     private let program: String
+    private let waivedJailLayers: [String]
     private let host: MachineHost
 
     /// Throws `hostUnsupported` where this host cannot run one.
@@ -25,14 +27,34 @@ package struct KVMBackend: SandboxBackend {
                 hint: "use mode qemu, whose emulation is faster",
             )
         }
+        waivedJailLayers = try Self.waivedJailLayers(environment)
         program = try WorkerProgram.locate(environment: environment)
         host = try MachineHost()
+    }
+
+    /// The layers of the worker's jail that the user does without: `VOIDBOX_WAIVE_JAIL`, names with commas between.
+    private static func waivedJailLayers(_ environment: [String: String]) throws(SandboxError) -> [String] {
+        let names = (environment["VOIDBOX_WAIVE_JAIL"] ?? "").split(separator: ",").map(String.init)
+        for name in names where JailLayer(rawValue: name) == nil {
+            throw SandboxError(
+                .invalidArgument,
+                resource: "VOIDBOX_WAIVE_JAIL",
+                "the jail has no layer \"\(name)\"",
+                hint: "its layers are \(JailLayer.allCases.map(\.rawValue).joined(separator: ", "))",
+            )
+        }
+        return names
     }
 
     package func boot(_ configuration: SandboxConfiguration) async throws -> any SandboxInstance {
         try configuration.checkHost()
         try configuration.checkWorkerCapabilities()
-        let (machine, guest) = try await WorkerMachine.start(configuration, program: program, host: host)
+        let (machine, guest) = try await WorkerMachine.start(
+            configuration,
+            program: program,
+            waivedJailLayers: waivedJailLayers,
+            host: host,
+        )
         return try await GuestSandbox.boot(
             machine,
             guest,

@@ -17,6 +17,7 @@ final class WorkerMachine: VirtualMachine {
     static func start(
         _ configuration: SandboxConfiguration,
         program: String,
+        waivedJailLayers: [String],
         host: MachineHost,
     ) async throws -> (machine: WorkerMachine, guest: GuestClient) {
         let control = try OwnedFD.socketPair()
@@ -24,10 +25,9 @@ final class WorkerMachine: VirtualMachine {
         let console = try OwnedFD.socketPair()
         let errors = try OwnedFD.pipe()
         let nothing = try OwnedFD.open("/dev/null", OwnedFD.readWrite)
-        let settings = try OwnedFD.memoryFile(
-            named: "voidbox-vmm",
-            contents: try configuration.workerConfiguration.encoded,
-        )
+        var settings = try configuration.workerConfiguration
+        settings.waivedJailLayers = waivedJailLayers
+        let settingsFile = try OwnedFD.memoryFile(named: "voidbox-vmm", contents: settings.encoded)
         let kvm = try OwnedFD.open("/dev/kvm", OwnedFD.readWrite)
         let kernel = try OwnedFD.open(configuration.boot.kernel, OwnedFD.readOnly)
         let initramfs = try OwnedFD.open(configuration.boot.initramfs, OwnedFD.readOnly)
@@ -44,10 +44,10 @@ final class WorkerMachine: VirtualMachine {
         // In the order of WorkerDescriptor.
         let descriptors = [
             nothing.rawValue, nothing.rawValue, errors.second.rawValue,
-            reports.second.rawValue, settings.rawValue, console.second.rawValue, control.second.rawValue,
+            reports.second.rawValue, settingsFile.rawValue, console.second.rawValue, control.second.rawValue,
             kvm.rawValue, kernel.rawValue, initramfs.rawValue,
         ]
-        let process = try await host.spawner.spawn(request, descriptors: descriptors + disks.descriptors)
+        let process = try await spawn(request, descriptors + disks.descriptors, host.spawner)
         let machine = WorkerMachine(
             process,
             console: try ConsoleTail(adopting: console.keepFirst(), on: host.loop),
@@ -55,6 +55,22 @@ final class WorkerMachine: VirtualMachine {
             errors: try ConsoleTail(adopting: errors.keepFirst(), on: host.loop),
         )
         return (machine, try GuestClient(adopting: control.keepFirst(), on: host.loop, box: configuration.name))
+    }
+
+    /// In a process namespace of its own, where the host allows it; the jail's report says where it does not.
+    private static func spawn(
+        _ request: SpawnRequest,
+        _ descriptors: [Int32],
+        _ spawner: Spawner,
+    ) async throws -> Spawner.SpawnedProcess {
+        var request = request
+        request.startsProcessNamespace = true
+        do {
+            return try await spawner.spawn(request, descriptors: descriptors)
+        } catch let error as SpawnError where error.errno == .notPermitted || error.errno == .noSpace {
+            request.startsProcessNamespace = false
+            return try await spawner.spawn(request, descriptors: descriptors)
+        }
     }
 
     private init(
@@ -78,6 +94,7 @@ final class WorkerMachine: VirtualMachine {
     }
 
     var consoleTail: String { console.text }
+    var warnings: [String] { reports.warnings }
 
     func waitUntilEnded() async throws -> MachineEnd {
         try await end.wait()

@@ -8,6 +8,7 @@ final class WorkerReports: Sendable {
     private struct State {
         var parser = WorkerReportParser()
         var end: WorkerEnd?
+        var warnings: [String] = []
     }
 
     private let descriptor: OwnedFD
@@ -32,6 +33,11 @@ final class WorkerReports: Sendable {
         }
     }
 
+    /// A worker that a guest has taken over does not fill this process.
+    private static let maxWarnings = 100
+
+    var warnings: [String] { state.withLock { $0.warnings } }
+
     /// What the worker said of its end, once it has said all; nil if it said nothing.
     func lastWord() async throws -> WorkerEnd? {
         _ = try await finished.wait()
@@ -45,7 +51,12 @@ final class WorkerReports: Sendable {
             case .bytes(let bytes):
                 try state.withLock { state in
                     for report in try state.parser.receive(bytes) {
-                        if case .ended(let end) = report { state.end = end }
+                        switch report {
+                        case .ended(let end): state.end = end
+                        case .warning(let text) where state.warnings.count < Self.maxWarnings:
+                            state.warnings.append(text)
+                        case .started, .warning: break
+                        }
                     }
                 }
                 return true

@@ -114,7 +114,12 @@ package final class GuestSandbox: SandboxInstance {
 
     // MARK: Calls
 
-    package func health() async throws -> GuestHealth { try await guest.health(timeout: .seconds(10)) }
+    package func health() async throws -> GuestHealth {
+        var health = try await guest.health(timeout: .seconds(10))
+        health.warnings += machine.warnings
+        return health
+    }
+
     package func exec(_ request: ExecRequest) async throws -> any ExecSession { try await guest.exec(request) }
     package func attach(to id: String) async throws -> any ExecSession { try await guest.attach(to: id) }
     package func listExecs() async throws -> [ExecInfo] { try await guest.listExecs() }

@@ -2,10 +2,16 @@
 package protocol VirtualMachine: Sendable {
     /// The last lines of the guest's console, for an error's sake.
     var consoleTail: String { get }
+    /// What the machine's process found that the user should know.
+    var warnings: [String] { get }
     /// Returns when the machine's process has ended and was reaped. Throws only `CancellationError`.
     func waitUntilEnded() async throws -> MachineEnd
     /// Ends the machine at once and returns when nothing of it is left. Idempotent.
     func terminate() async
+}
+
+extension VirtualMachine {
+    package var warnings: [String] { [] }
 }
 
 package enum MachineEnd: Hashable, Sendable {

@@ -1,6 +1,6 @@
 internal import KVM
 internal import LinuxBoot
-package import LinuxSystem
+internal import LinuxSystem
 internal import MachineMemory
 internal import Virtio
 internal import VirtioDevices
@@ -11,31 +11,32 @@ package final class GuestMachine: Sendable {
     /// Lines of the interrupt controllers that the devices use, one each: below are the machine's own.
     private static let interruptLines: Range<UInt32> = 5..<24
 
+    private let configuration: WorkerConfiguration
+    private let kvm: KVMMachine
     private let vcpus: [VCPU]
-    private let bus: SystemBus
     private let serial: SerialPort
-    private let ending: Ending
     /// The kernel maps it into the machine as long as that exists.
     private let memory: GuestMemory
-    private let kvm: KVMMachine
+    private let ending: Ending
 
-    /// Takes over the worker's descriptors and makes the machine they describe.
+    /// Takes over the worker's descriptors and makes the machine, all but its devices: those have threads, and a process
+    /// is jailed while it has one.
     package init(_ configuration: WorkerConfiguration, ending: Ending) throws {
+        guard configuration.deviceCount <= Self.interruptLines.count else {
+            throw GuestMachineError.tooManyDevices(configuration.deviceCount, limit: Self.interruptLines.count)
+        }
+        self.configuration = configuration
         self.ending = ending
         let memory = try GuestMemory(MachineMemoryLayout(size: configuration.memoryBytes))
         let kvm = try KVMSystem(adopting: OwnedFD(adopting: WorkerDescriptor.kvm)).createMachine()
         try kvm.setMemory(memory)
         try kvm.createInterruptControllers()
-        let serial = try SerialPort(output: OwnedFD(adopting: WorkerDescriptor.console))
-        try kvm.connect(serial.interrupt, toInterrupt: SerialPort.interruptLine)
-        let devices = try Self.makeDevices(configuration, memory, ending)
-        try Self.connect(devices, to: kvm)
         vcpus = try (0..<configuration.vcpus).map { try kvm.createVCPU($0, of: configuration.vcpus) }
         let entry = try LinuxLoader(memory).load(
             kernel: OwnedFD(adopting: WorkerDescriptor.kernel),
             initramfs: OwnedFD(adopting: WorkerDescriptor.initramfs),
             appended: configuration.bootSegment,
-            commandLine: Self.commandLine(configuration, deviceCount: devices.count),
+            commandLine: Self.commandLine(configuration),
             processors: configuration.vcpus,
         )
         try vcpus.first?.enter(
@@ -48,21 +49,34 @@ package final class GuestMachine: Sendable {
                 descriptorTableLimit: entry.descriptorTableLimit,
             )
         )
-        bus = SystemBus(serial: serial, windows: devices) { ending.end(.guestReset) }
+        let serial = try SerialPort(output: OwnedFD(adopting: WorkerDescriptor.console))
+        try kvm.connect(serial.interrupt, toInterrupt: SerialPort.interruptLine)
+        ending.onEnd { serial.flush() }
         self.memory = memory
         self.kvm = kvm
         self.serial = serial
-        ending.onEnd { serial.flush() }
     }
 
-    /// Starts a thread for each processor.
-    package func start() throws(SyscallError) {
+    /// Makes the devices and starts a thread for each processor. Every thread narrows itself to its kind before it does
+    /// anything else.
+    package func start(_ confinement: ThreadConfinement) throws {
+        let devices = try makeDevices(confinement)
+        try connect(devices)
+        let ending = ending
+        let bus = SystemBus(serial: serial, windows: devices) { ending.end(.guestReset) }
         for (index, vcpu) in vcpus.enumerated() {
-            try startThread(named: "vcpu\(index)") { [self] in run(vcpu, index) }
+            try startThread(named: "vcpu\(index)") { [self] in
+                do {
+                    try confinement.enterVCPUThread()
+                } catch {
+                    ending.end(.setUpFailed("\(error)"))
+                }
+                run(vcpu, index, on: bus)
+            }
         }
     }
 
-    private func run(_ vcpu: VCPU, _ index: Int) {
+    private func run(_ vcpu: VCPU, _ index: Int, on bus: SystemBus) {
         do throws(SyscallError) {
             switch try vcpu.run(on: bus) {
             case .shutdown: ending.end(.tripleFault)
@@ -81,50 +95,50 @@ package final class GuestMachine: Sendable {
 
     // MARK: Devices
 
-    private static func makeDevices(
-        _ configuration: WorkerConfiguration,
-        _ memory: GuestMemory,
-        _ ending: Ending,
-    ) throws -> [MMIOTransport] {
-        let loop = try EventLoopThread(name: "devices")
-        let report: @Sendable (String) -> @Sendable (any Error) -> Void = { name in
-            { ending.warn("the guest broke the rules of its \(name) device, which stopped: \($0)") }
-        }
+    private func makeDevices(_ confinement: ThreadConfinement) throws -> [MMIOTransport] {
+        let loop = try confinement.deviceThread(named: "devices")
         let port = configuration.controlPort
         var devices = [
-            try MMIOTransport(
-                ConsoleDevice.description(portCount: 1),
-                on: loop,
-                memory: memory,
-                report: report("console"),
-            ) { try ConsoleDevice($0, ports: [(port, WorkerDescriptor.control)]) },
-            try MMIOTransport(EntropyDevice.description, on: loop, memory: memory, report: report("entropy")) {
-                EntropyDevice($0)
+            try makeDevice("console", ConsoleDevice.description(portCount: 1), on: loop) {
+                try ConsoleDevice($0, ports: [(port, WorkerDescriptor.control)])
             },
+            try makeDevice("entropy", EntropyDevice.description, on: loop) { EntropyDevice($0) },
         ]
         for (index, disk) in configuration.disks.enumerated() {
             let descriptor = WorkerDescriptor.firstDisk + Int32(index)
             let size = try OwnedFD.borrowing(descriptor) { file throws(SyscallError) in try file.fileSize() }
             let disk = BlockDevice.Disk(serial: disk.serial, size: size, isReadOnly: disk.isReadOnly)
+            // A thread of its own: a slow file holds up nobody else.
+            let thread = try confinement.deviceThread(named: "disk\(index)")
             devices.append(
-                try MMIOTransport(
-                    BlockDevice.description(disk),
-                    on: try EventLoopThread(name: "disk\(index)"),
-                    memory: memory,
-                    report: report("disk \(disk.serial)"),
-                ) { BlockDevice($0, disk, file: OwnedFD(adopting: descriptor)) }
+                try makeDevice("disk \(disk.serial)", BlockDevice.description(disk), on: thread) {
+                    BlockDevice($0, disk, file: OwnedFD(adopting: descriptor))
+                }
             )
         }
         return devices
     }
 
-    private static func connect(_ devices: [MMIOTransport], to kvm: KVMMachine) throws {
-        guard devices.count <= interruptLines.count else {
-            throw GuestMachineError.tooManyDevices(devices.count, limit: interruptLines.count)
-        }
+    private func makeDevice(
+        _ name: String,
+        _ description: VirtioDeviceDescription,
+        on thread: EventLoopThread,
+        _ make: @escaping @Sendable (VirtioDeviceContext) throws -> any VirtioDevice,
+    ) throws -> MMIOTransport {
+        let ending = ending
+        return try MMIOTransport(
+            description,
+            on: thread,
+            memory: memory,
+            report: { ending.warn("the guest broke the rules of its \(name) device, which stopped: \($0)") },
+            make: make,
+        )
+    }
+
+    private func connect(_ devices: [MMIOTransport]) throws(SyscallError) {
         for (index, device) in devices.enumerated() {
-            try kvm.connect(device.interrupt.bell, toInterrupt: interruptLines.lowerBound + UInt32(index))
-            let notify = GuestAddress(address(ofDevice: index) + MMIOTransport.notifyOffset)
+            try kvm.connect(device.interrupt.bell, toInterrupt: Self.interruptLines.lowerBound + UInt32(index))
+            let notify = GuestAddress(Self.address(ofDevice: index) + MMIOTransport.notifyOffset)
             for (queue, kick) in device.kicks.enumerated() {
                 try kvm.connect(kick.bell, toWriteOf: UInt32(queue), at: notify)
             }
@@ -136,13 +150,18 @@ package final class GuestMachine: Sendable {
     }
 
     /// The kernel finds the devices by its command line, as there is no ACPI and no device tree.
-    private static func commandLine(_ configuration: WorkerConfiguration, deviceCount: Int) -> String {
-        let devices = (0..<deviceCount).map { index in
+    private static func commandLine(_ configuration: WorkerConfiguration) -> String {
+        let devices = (0..<configuration.deviceCount).map { index in
             let address = String(address(ofDevice: index), radix: 16)
             return "virtio_mmio.device=4K@0x\(address):\(interruptLines.lowerBound + UInt32(index))"
         }
         return ([configuration.commandLine] + devices).joined(separator: " ")
     }
+}
+
+extension WorkerConfiguration {
+    /// Console, entropy, and the disks.
+    fileprivate var deviceCount: Int { 2 + disks.count }
 }
 
 package enum GuestMachineError: Error, Hashable, Sendable, CustomStringConvertible {

@@ -1,20 +1,41 @@
+internal import Jail
+internal import KVM
 internal import LinuxSystem
 internal import WorkerProtocol
 
-/// The process of one virtual machine: makes it from its descriptors, runs it, and ends with it.
+/// The process of one virtual machine: makes it from its descriptors, jails itself, runs it, and ends with it.
 package enum Worker {
     package static func run() -> Never {
         let ending = Ending(reports: OwnedFD(adopting: WorkerDescriptor.reports))
         do {
-            let file = OwnedFD(adopting: WorkerDescriptor.configuration)
-            let bytes = try file.read(at: 0, count: min(Int(try file.fileSize()), WorkerConfiguration.maxSize + 1))
-            let machine = try GuestMachine(try WorkerConfiguration(decoding: bytes), ending: ending)
+            let configuration = try readConfiguration()
+            let machine = try GuestMachine(configuration, ending: ending)
+            let confinement = try enterJail(waived: configuration.waivedJailLayers, ending)
+            try machine.start(confinement)
+            try confinement.enterMainThread()
             ending.report(.started)
-            try machine.start()
         } catch {
             ending.end(.setUpFailed("\(error)"))
         }
         ending.waitForParent()
         CurrentProcess.end(status: 1)
+    }
+
+    private static func readConfiguration() throws -> WorkerConfiguration {
+        let file = OwnedFD(adopting: WorkerDescriptor.configuration)
+        let size = min(Int(try file.fileSize()), WorkerConfiguration.maxSize + 1)
+        return try WorkerConfiguration(decoding: try file.read(at: 0, count: size))
+    }
+
+    /// From here on nothing with a name can be opened. The kernel has the machine, and the files are open.
+    private static func enterJail(waived names: [String], _ ending: Ending) throws -> ThreadConfinement {
+        var filters = WorkerFilters()
+        filters.vcpuRequests = [KVMRequest.run]
+        filters.deviceRequests = KVMRequest.connections
+        var plan = JailPlan(seccomp: filters.starting)
+        plan.waived = Set(names.compactMap(JailLayer.init(rawValue:)))
+        let report = try Jail.apply(plan)
+        if !report.isComplete { ending.report(.warning("the machine's jail is not complete: \(report)")) }
+        return ThreadConfinement(plan.waived.contains(.seccomp) ? nil : filters)
     }
 }

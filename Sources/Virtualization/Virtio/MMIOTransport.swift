@@ -82,7 +82,7 @@ package final class MMIOTransport: Sendable {
                 thread.submit { [life] loop in life.get(on: loop).activate(queues, features) }
             case .reset:
                 // The driver may use the memory of its requests as soon as the write is done, so this waits for the device.
-                // It throws only where this process cannot have an eventfd, and then the reset is on its way all the same.
+                // Nothing in it throws.
                 try? thread.runBlocking { [life] loop in life.get(on: loop).reset() }
             }
         }

@@ -48,6 +48,8 @@ package struct WorkerConfiguration: Hashable, Sendable {
     package var bootSegment: [UInt8]
     package var controlPort: String
     package var disks: [Disk]
+    /// Names of layers of the jail that the user does without.
+    package var waivedJailLayers: [String] = []
 
     package init(
         memoryBytes: UInt64,
@@ -80,6 +82,8 @@ extension WorkerConfiguration {
             bytes.appendField(Array(disk.serial.utf8))
             bytes.append(disk.isReadOnly ? 1 : 0)
         }
+        bytes.append(littleEndian: UInt32(waivedJailLayers.count))
+        for name in waivedJailLayers { bytes.appendField(Array(name.utf8)) }
         return bytes
     }
 
@@ -99,6 +103,7 @@ extension WorkerConfiguration {
             for _ in 0..<count {
                 disks.append(Disk(serial: try reader.text(), isReadOnly: try reader.littleEndian(UInt8.self) != 0))
             }
+            for _ in 0..<(try reader.littleEndian(UInt32.self)) { waivedJailLayers.append(try reader.text()) }
             guard reader.remaining == 0 else { throw Violation.trailing(count: reader.remaining) }
         } catch let violation as Violation {
             throw violation

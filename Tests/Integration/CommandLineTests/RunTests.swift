@@ -27,6 +27,23 @@ import Testing
         #expect(result.errors.contains("[vm:quickstart] tool: Bash  cat /workspace/output.md"))
     }
 
+    @Test(.needsKVM) func `the quick start runs on our own machine monitor`() async throws {
+        let result = try await VoidBoxProcess.run(
+            "run",
+            "--file",
+            Repository.example("quickstart.yaml"),
+            "--mode",
+            "kvm",
+            "--output",
+            "json"
+        )
+        #expect(result.status == 0, "\(result.errors)")
+        let report = try result.json
+        #expect(report["backend"] as? String == "kvm")
+        #expect(report["isolated"] as? Bool == true)
+        #expect((report["output"] as? String)?.contains("the code may run free") == true)
+    }
+
     @Test func `the stand-in agent succeeds and its file is the output`() async throws {
         let directory = try SpecDirectory()
         let file = try directory.agent(env: ["MOCK_CLAUDE_OUTPUT": "/workspace/out.txt=written inside"])

@@ -11,6 +11,16 @@ import Testing
 enum ContractBackend: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case qemu, kvm, mock
 
+    /// All, or those that `VOIDBOX_TEST_BACKENDS` names.
+    static let all: [ContractBackend] = {
+        guard let names = ProcessInfo.processInfo.environment["VOIDBOX_TEST_BACKENDS"] else { return allCases }
+        return names.split(separator: ",").compactMap { ContractBackend(rawValue: String($0)) }
+    }()
+    /// Those with a machine.
+    static let real = all.filter { $0 != .mock }
+    /// Those whose boxes can have a network and host directories.
+    static let withHostAccess = all.filter { $0 == .qemu }
+
     var testDescription: String { rawValue }
 
     /// The variable that makes a missing backend a failure instead of a skip.
@@ -81,7 +91,10 @@ actor SharedBoxes {
         let task =
             booting[backend]
             ?? Task {
-                try await backend.backend().boot(configuration)
+                let box = try await backend.backend().boot(configuration)
+                // It is to outlive every test: what ends it earlier is the cause of all that fails after it.
+                Task { print("the shared \(backend) box ended: \(try await box.waitUntilEnded())") }
+                return box
             }
         booting[backend] = task
         return try await task.value

@@ -4,20 +4,20 @@ import TestSupport
 import Testing
 
 @Suite("Contract: exec", .takesBoxSlot) struct ExecContractTests {
-    @Test(arguments: ContractBackend.allCases)
+    @Test(arguments: ContractBackend.all)
     func `a program's output and success arrive`(_ backend: ContractBackend) async throws {
         let result = try await backend.sharedBox().run("echo", "hello", "box")
         #expect(result.text == "hello box\n")
         #expect(result.exit.status == .code(0))
     }
 
-    @Test(arguments: ContractBackend.allCases)
+    @Test(arguments: ContractBackend.all)
     func `an exit code is preserved`(_ backend: ContractBackend) async throws {
         let result = try await backend.sharedBox().run("sh", "-c", "exit 42")
         #expect(result.exit.status == .code(42))
     }
 
-    @Test(arguments: ContractBackend.allCases)
+    @Test(arguments: ContractBackend.all)
     func `a program that dies of a signal reports the signal`(_ backend: ContractBackend) async throws {
         let result = try await backend.sharedBox().run("sh", "-c", "kill -9 $$")
         #expect(result.exit.status == .signal(9))
@@ -25,7 +25,7 @@ import Testing
         #expect(terminated.exit.status == .signal(15))
     }
 
-    @Test(arguments: ContractBackend.allCases)
+    @Test(arguments: ContractBackend.all)
     func `a timeout kills a long sleep and says so`(_ backend: ContractBackend) async throws {
         var request = ExecRequest(["sleep", "600"])
         request.timeout = .seconds(1)
@@ -34,7 +34,7 @@ import Testing
         #expect(result.exit.status == .signal(9))
     }
 
-    @Test(arguments: ContractBackend.allCases)
+    @Test(arguments: ContractBackend.all)
     func `a signal from the host ends a program`(_ backend: ContractBackend) async throws {
         let session = try await backend.sharedBox().exec(ExecRequest(["sleep", "600"]))
         try await session.signal(15)
@@ -47,7 +47,7 @@ import Testing
         #expect(exit.status == .signal(15))
     }
 
-    @Test(arguments: ContractBackend.allCases)
+    @Test(arguments: ContractBackend.all)
     func `a program that is not there is an error with its name`(_ backend: ContractBackend) async throws {
         let box = try await backend.sharedBox()
         let error = await #expect(throws: SandboxError.self) { try await box.run("no-such-program") }
@@ -55,7 +55,7 @@ import Testing
         #expect(error?.description.contains("no-such-program") == true)
     }
 
-    @Test(arguments: ContractBackend.allCases)
+    @Test(arguments: ContractBackend.all)
     func `a program that is not allowed is refused with its name`(_ backend: ContractBackend) async throws {
         try await backend.withBox({ $0.policy.programs = .only(["echo"]) }) { box in
             let first = try await box.run("echo", "yes").text
@@ -66,7 +66,7 @@ import Testing
         }
     }
 
-    @Test(arguments: ContractBackend.allCases)
+    @Test(arguments: ContractBackend.all)
     func `a hundred programs in a row each give their output`(_ backend: ContractBackend) async throws {
         let box = try await backend.sharedBox()
         for number in 1...100 {
@@ -74,7 +74,7 @@ import Testing
         }
     }
 
-    @Test(arguments: ContractBackend.allCases)
+    @Test(arguments: ContractBackend.all)
     func `sixteen programs at once each give their own output`(_ backend: ContractBackend) async throws {
         let box = try await backend.sharedBox()
         try await withThrowingTaskGroup(of: (Int, String).self) { group in
@@ -88,7 +88,7 @@ import Testing
         }
     }
 
-    @Test(arguments: ContractBackend.allCases)
+    @Test(arguments: ContractBackend.all)
     func `64 MiB of output arrive whole`(_ backend: ContractBackend) async throws {
         let count = 64 << 20
         let session = try await backend.sharedBox().exec(ExecRequest(["head", "-c", "\(count)", "/dev/zero"]))
@@ -105,14 +105,14 @@ import Testing
         #expect(exit?.status == .code(0))
     }
 
-    @Test(arguments: ContractBackend.allCases)
+    @Test(arguments: ContractBackend.all)
     func `8 MiB through cat do not deadlock`(_ backend: ContractBackend) async throws {
         let input = (0..<8 << 20).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 7) }
         let result = try await backend.sharedBox().run(ExecRequest(["cat"]), input: input)
         #expect(result.stdout == input)
     }
 
-    @Test(arguments: ContractBackend.allCases)
+    @Test(arguments: ContractBackend.all)
     func `a program that ends before it has read its input is no error`(_ backend: ContractBackend) async throws {
         let result = try await backend.sharedBox().run(
             ExecRequest(["true"]),
@@ -121,7 +121,7 @@ import Testing
         #expect(result.exit.status == .code(0))
     }
 
-    @Test(arguments: ContractBackend.allCases)
+    @Test(arguments: ContractBackend.all)
     func `a call to a box that was stopped says that it ended`(_ backend: ContractBackend) async throws {
         let box = try await backend.backend().boot(try backend.configuration())
         await box.stop(grace: .seconds(2))

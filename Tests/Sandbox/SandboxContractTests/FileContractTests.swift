@@ -5,14 +5,14 @@ import TestSupport
 import Testing
 
 @Suite("Contract: files", .takesBoxSlot) struct FileContractTests {
-    @Test(arguments: ContractBackend.allCases)
+    @Test(arguments: ContractBackend.all)
     func `a file that was written is there for a program`(_ backend: ContractBackend) async throws {
         let box = try await backend.sharedBox()
         try await box.writeFile("/workspace/written.txt", Array("from the host".utf8))
         #expect(try await box.run("cat", "/workspace/written.txt").text == "from the host")
     }
 
-    @Test(arguments: ContractBackend.allCases)
+    @Test(arguments: ContractBackend.all)
     func `directories are made with their parents`(_ backend: ContractBackend) async throws {
         let box = try await backend.sharedBox()
         try await box.makeDirectory("/workspace/a/b/c", parents: true)
@@ -21,7 +21,7 @@ import Testing
         await #expect(throws: SandboxError.self) { try await box.makeDirectory("/workspace/a", parents: false) }
     }
 
-    @Test(arguments: ContractBackend.allCases)
+    @Test(arguments: ContractBackend.all)
     func `stat tells the size of a file and misses what is not there`(_ backend: ContractBackend) async throws {
         let box = try await backend.sharedBox()
         try await box.writeFile("/workspace/five", Array("12345".utf8))
@@ -33,7 +33,7 @@ import Testing
         #expect(error?.description.contains("/workspace/missing") == true)
     }
 
-    @Test(arguments: ContractBackend.allCases)
+    @Test(arguments: ContractBackend.all)
     func `16 MiB come back as they were written`(_ backend: ContractBackend) async throws {
         let box = try await backend.sharedBox()
         let contents = (0..<16 << 20).map { UInt8(truncatingIfNeeded: $0 ^ ($0 >> 8)) }
@@ -42,7 +42,7 @@ import Testing
         try await box.remove("/workspace/large", recursive: false)
     }
 
-    @Test(arguments: ContractBackend.allCases)
+    @Test(arguments: ContractBackend.all)
     func `reading what is not there is an error`(_ backend: ContractBackend) async throws {
         let box = try await backend.sharedBox()
         let error = await #expect(throws: SandboxError.self) {
@@ -51,7 +51,7 @@ import Testing
         #expect(error?.code == .notFound)
     }
 
-    @Test(arguments: ContractBackend.allCases)
+    @Test(arguments: ContractBackend.all)
     func `files are listed in order, renamed and removed`(_ backend: ContractBackend) async throws {
         let box = try await backend.sharedBox()
         for name in ["zebra", "ant", "mole"] { try await box.writeFile("/workspace/zoo/\(name)", Array(name.utf8)) }
@@ -63,7 +63,7 @@ import Testing
         await #expect(throws: SandboxError.self) { try await box.listDirectory("/workspace/zoo") }
     }
 
-    @Test(arguments: ContractBackend.allCases)
+    @Test(arguments: ContractBackend.all)
     func `a write that fails half way leaves the old file`(_ backend: ContractBackend) async throws {
         struct Interrupted: Error {}
         let box = try await backend.sharedBox()
@@ -79,7 +79,7 @@ import Testing
         #expect(try await box.readFile("/workspace/steady", limit: 100) == Array("old".utf8))
     }
 
-    @Test(arguments: ContractBackend.allCases)
+    @Test(arguments: ContractBackend.all)
     func `a file call answers in under 100 ms while a program sleeps`(_ backend: ContractBackend) async throws {
         let box = try await backend.sharedBox()
         try await box.writeFile("/workspace/quick", Array("12345".utf8))

@@ -7,9 +7,8 @@ import Testing
 
 /// What only a real machine can be asked.
 @Suite("Real box", .takesBoxSlot) struct RealBoxTests {
-    private let backend = ContractBackend.qemu
-
-    @Test func `programs run as the sandbox user without a way to more`() async throws {
+    @Test(arguments: ContractBackend.real)
+    func `programs run as the sandbox user without a way to more`(_ backend: ContractBackend) async throws {
         let box = try await backend.sharedBox()
         #expect(try await box.run("id", "-un").text == "sandbox\n")
         #expect(try await box.run("grep", "NoNewPrivs", "/proc/self/status").text == "NoNewPrivs:\t1\n")
@@ -19,7 +18,8 @@ import Testing
         #expect(try await box.run(request).text == "0\n")
     }
 
-    @Test func `the machine has the processors and memory it was given`() async throws {
+    @Test(arguments: ContractBackend.real)
+    func `the machine has the processors and memory it was given`(_ backend: ContractBackend) async throws {
         let box = try await backend.sharedBox()
         #expect(try await box.run("nproc").text == "2\n")
         let health = try await box.health()
@@ -28,7 +28,8 @@ import Testing
         #expect(health.warnings == [])
     }
 
-    @Test func `telemetry tells what the machine uses`() async throws {
+    @Test(arguments: ContractBackend.real)
+    func `telemetry tells what the machine uses`(_ backend: ContractBackend) async throws {
         let box = try await backend.sharedBox()
         var samples: [TelemetrySample] = []
         for try await sample in try await box.telemetry(every: .milliseconds(100)) {
@@ -44,7 +45,8 @@ import Testing
         }
     }
 
-    @Test func `the guest's clock is the host's`() async throws {
+    @Test(arguments: ContractBackend.real)
+    func `the guest's clock is the host's`(_ backend: ContractBackend) async throws {
         let box = try await backend.sharedBox()
         let before = HostFacts.unixNanoseconds / 1_000_000_000
         let text = try await box.run("date", "+%s").text
@@ -53,12 +55,16 @@ import Testing
         #expect((before - 2...after + 2).contains(seconds))
     }
 
-    @Test func `a box without a network has no interface but the loopback`() async throws {
+    @Test(arguments: ContractBackend.real)
+    func `a box without a network has no interface but the loopback`(_ backend: ContractBackend) async throws {
         let interfaces = try await backend.sharedBox().run("ls", "/sys/class/net").text
         #expect(interfaces == "lo\n")
     }
 
-    @Test func `a box with a network reaches a listener on the host through its gateway`() async throws {
+    @Test(arguments: ContractBackend.withHostAccess)
+    func `a box with a network reaches a listener on the host through its gateway`(_ backend: ContractBackend)
+        async throws
+    {
         let server = try LoopbackGreeter(greeting: "hello from the host")
         defer { server.stop() }
         try await backend.withBox({ $0.network = .user }) { box in
@@ -68,7 +74,8 @@ import Testing
         }
     }
 
-    @Test func `a timeout kills every descendant`() async throws {
+    @Test(arguments: ContractBackend.real)
+    func `a timeout kills every descendant`(_ backend: ContractBackend) async throws {
         let box = try await backend.sharedBox()
         var request = ExecRequest(["sh", "-c", "setsid sleep 4242 & sleep 4242"])
         request.timeout = .seconds(1)
@@ -76,7 +83,8 @@ import Testing
         #expect(try await box.run("pgrep", "-f", "sleep 4242").exit.status == .code(1))
     }
 
-    @Test func `a fork bomb hits the process limit and the agent goes on`() async throws {
+    @Test(arguments: ContractBackend.real)
+    func `a fork bomb hits the process limit and the agent goes on`(_ backend: ContractBackend) async throws {
         try await backend.withBox({ $0.policy.maxProcesses = 64 }) { box in
             var bomb = ExecRequest(["bash", "-c", "f() { f | f & }; f; sleep 5"])
             bomb.timeout = .seconds(3)
@@ -86,7 +94,8 @@ import Testing
         }
     }
 
-    @Test func `a program that takes all memory is ended and reported`() async throws {
+    @Test(arguments: ContractBackend.real)
+    func `a program that takes all memory is ended and reported`(_ backend: ContractBackend) async throws {
         let box = try await backend.sharedBox()
         let result = try await box.run("python3", "-c", "x = bytearray(4 << 30); print(len(x))")
         #expect(result.exit.status != .code(0))
@@ -96,7 +105,8 @@ import Testing
         #expect(try await box.run("echo", "alive").text == "alive\n")
     }
 
-    @Test func `a full disk is the program's trouble, not the agent's`() async throws {
+    @Test(arguments: ContractBackend.real)
+    func `a full disk is the program's trouble, not the agent's`(_ backend: ContractBackend) async throws {
         try await backend.withBox { box in
             let full = try await box.run("sh", "-c", "cat /dev/zero > /workspace/fill; ls -s /workspace/fill >&2")
             #expect(full.errorText.contains("No space left on device"))
@@ -111,7 +121,8 @@ import Testing
         }
     }
 
-    @Test func `limits hold from the first exec`() async throws {
+    @Test(arguments: ContractBackend.real)
+    func `limits hold from the first exec`(_ backend: ContractBackend) async throws {
         try await backend.withBox({
             $0.policy.maxOpenFiles = 99
             $0.policy.maxFileSize = .mebibytes(1)
@@ -125,7 +136,8 @@ import Testing
         }
     }
 
-    @Test func `a terminal has its size, colours through, and the program's status`() async throws {
+    @Test(arguments: ContractBackend.real)
+    func `a terminal has its size, colours through, and the program's status`(_ backend: ContractBackend) async throws {
         let box = try await backend.sharedBox()
         var request = ExecRequest(["bash", "-c", "stty size; read line; stty size; echo \"got $line\"; exit 7"])
         request.terminal = TerminalSize(columns: 91, rows: 27)
@@ -150,7 +162,8 @@ import Testing
         #expect(exit?.status == .code(7))
     }
 
-    @Test func `a detached program outlives its session and can be attached to`() async throws {
+    @Test(arguments: ContractBackend.real)
+    func `a detached program outlives its session and can be attached to`(_ backend: ContractBackend) async throws {
         let box = try await backend.sharedBox()
         var request = ExecRequest(["sh", "-c", "echo before; read go; echo after; exit 3"])
         request.isDetached = true
@@ -171,7 +184,8 @@ import Testing
         #expect(exit?.status == .code(3))
     }
 
-    @Test func `a host directory is mounted, writable or not`() async throws {
+    @Test(arguments: ContractBackend.withHostAccess)
+    func `a host directory is mounted, writable or not`(_ backend: ContractBackend) async throws {
         // Beside the build's products: a test that is killed leaves nothing outside. The comma must reach QEMU whole.
         let products = try #require(Bundle.main.executableURL).deletingLastPathComponent()
         let directory = products.appending(path: "voidbox-share,\(UUID())")
@@ -197,7 +211,8 @@ import Testing
         #expect(try String(contentsOf: directory.appending(path: "out"), encoding: .utf8) == "back\n")
     }
 
-    @Test func `a kernel that is no kernel is one clear error`() async throws {
+    @Test(arguments: ContractBackend.real)
+    func `a kernel that is no kernel is one clear error`(_ backend: ContractBackend) async throws {
         let file = FileManager.default.temporaryDirectory.appending(path: "no-kernel-\(UUID())")
         try Data("not a kernel".utf8).write(to: file)
         defer { try? FileManager.default.removeItem(at: file) }
@@ -208,7 +223,9 @@ import Testing
         #expect(error?.resource == file.path)
     }
 
-    @Test func `an initramfs that is none ends the boot with the guest's last words`() async throws {
+    @Test(arguments: ContractBackend.real)
+    func `an initramfs that is none ends the boot with the guest's last words`(_ backend: ContractBackend) async throws
+    {
         let file = FileManager.default.temporaryDirectory.appending(path: "no-initramfs-\(UUID())")
         try Data(Array("070701".utf8) + [UInt8](repeating: 0x55, count: 4096)).write(to: file)
         defer { try? FileManager.default.removeItem(at: file) }
@@ -219,7 +236,8 @@ import Testing
         #expect(error?.description.contains("panic") == true)
     }
 
-    @Test func `a boot that is cancelled leaves no process`() async throws {
+    @Test(arguments: ContractBackend.real)
+    func `a boot that is cancelled leaves no process`(_ backend: ContractBackend) async throws {
         let configuration = try backend.configuration("cancelled")
         let machine = try backend.backend()
         let before = ProcessList.boxes()

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 @Suite("Contract: tunnels", .takesBoxSlot) struct TunnelContractTests {
-    @Test(arguments: ContractBackend.allCases)
+    @Test(arguments: ContractBackend.all)
     func `bytes cross in both directions and each direction ends by itself`(_ backend: ContractBackend) async throws {
         let box = try await backend.sharedBox()
         let listener = try await box.listen(port: 0)
@@ -25,7 +25,7 @@ import Testing
         await program.close()
     }
 
-    @Test(arguments: ContractBackend.allCases)
+    @Test(arguments: ContractBackend.all)
     func `the same port cannot be listened on twice`(_ backend: ContractBackend) async throws {
         let box = try await backend.sharedBox()
         let listener = try await box.listen(port: 0)

@@ -74,11 +74,6 @@ static inline int clinux_pidfd_send_signal(int pidfd, int signal) {
     return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) < 0 ? -errno : 0;
 }
 
-/// `fallocate(2)`.
-static inline int clinux_fallocate(int fd, int mode, int64_t offset, int64_t count) {
-    return syscall(SYS_fallocate, fd, mode, offset, count) < 0 ? -errno : 0;
-}
-
 static inline int clinux_memfd_create(const char *name) {
     long fd = syscall(SYS_memfd_create, name, 1u /* MFD_CLOEXEC */);
     return fd < 0 ? -errno : (int)fd;
@@ -103,7 +98,8 @@ struct clinux_rlimit {
     uint64_t hard;
 };
 
-/// What `clinux_spawn` does in the child, in this order: signal mask and dispositions reset, parent death signal, session,
+/// What `clinux_spawn` does in the child, in this order: signal mask and dispositions reset, ids mapped in a new user
+/// namespace, parent death signal, session,
 /// descriptors, rlimits, OOM score, groups and ids, no_new_privs, working directory, execve.
 struct clinux_spawn_options {
     const char *path;
@@ -114,6 +110,7 @@ struct clinux_spawn_options {
     int descriptor_count;
     int cgroup_fd;             ///< Directory of a cgroup v2 the child is born in, or -1.
     int parent_death_signal;   ///< 0 for none. Tied to the *thread* that spawns: see prctl(2).
+    int new_pid_namespace;     ///< The child is process 1 of its own PID namespace, and for all but root of a user namespace.
     int new_session;           ///< setsid()
     int controlling_terminal;  ///< Child descriptor 0 becomes the controlling terminal of the new session.
     int set_ids;               ///< Drop to uid/gid/groups below.
@@ -140,9 +137,12 @@ enum clinux_spawn_step {
     CLINUX_SPAWN_NO_NEW_PRIVS = 7,
     CLINUX_SPAWN_CWD = 8,
     CLINUX_SPAWN_EXEC = 9,
+    CLINUX_SPAWN_NAMESPACE = 10,
 };
 
 /// Starts a process. Returns its pid and stores a pidfd, or returns -errno and stores the step that failed.
 int clinux_spawn(const struct clinux_spawn_options *options, int *pidfd, int *failed_step);
 
+#include "CLinuxConfinement.h"
+#include "CLinuxFiles.h"
 #include "CLinuxMachine.h"

@@ -12,6 +12,8 @@
 /// The numbers that a filter of the worker's system calls lets through once the machine runs.
 enum ckvm_request : unsigned long {
     CKVM_RUN = KVM_RUN,
+    CKVM_IRQFD = KVM_IRQFD,
+    CKVM_IOEVENTFD = KVM_IOEVENTFD,
 };
 
 static inline int ckvm_result(int result) { return result < 0 ? -errno : result; }

@@ -110,15 +110,19 @@ package final class BlockDevice: VirtioDevice {
                     try file.write(from: ranges, at: offset)
                 }
             case .flush:
-                if !disk.isReadOnly { try file.synchronizeData() }
+                if !disk.isReadOnly { try file.synchronize(dataOnly: true) }
             case .serial:
                 let serial = Array(disk.serial.utf8.prefix(BlockRequest.serialSize))
                 let padded = serial + [UInt8](repeating: 0, count: BlockRequest.serialSize - serial.count)
                 return (.ok, DescriptorChain(head: 0, readable: [], writable: request.data).write(padded))
             case .discard(let ranges):
-                for range in ranges { try file.punchHole(at: range.lowerBound, count: UInt64(range.count)) }
+                for range in ranges {
+                    try file.allocate([.punchHole, .keepSize], at: range.lowerBound, count: UInt64(range.count))
+                }
             case .writeZeroes(let ranges):
-                for range in ranges { try file.zeroRange(at: range.lowerBound, count: UInt64(range.count)) }
+                for range in ranges {
+                    try file.allocate([.zeroRange, .keepSize], at: range.lowerBound, count: UInt64(range.count))
+                }
             case .refused: return (.failed, 0)
             case .unsupported: return (.unsupported, 0)
             }

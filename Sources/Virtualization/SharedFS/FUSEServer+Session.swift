@@ -1,0 +1,67 @@
+internal import LinuxSystem
+
+/// What `FUSE_INIT` settled.
+struct FUSESession {
+    /// The user that files of this process's own belong to. Asked for when the guest begins, because a new user namespace
+    /// changes the numbers.
+    let servingUID: UInt32
+    let servingGID: UInt32
+}
+
+extension FUSEServer {
+    func initialize(_ request: inout FUSERequest) throws(SyscallError) -> FUSEReply {
+        let major: UInt32 = try request.integer()
+        let minor: UInt32 = try request.integer()
+        reset()
+        var reply = FUSEReply()
+        if major > FUSE.major {
+            // The guest asks again, in our version.
+            reply.append(FUSE.major)
+            reply.append(FUSE.newestMinor)
+            reply.appendZeros(FUSE.Opcode.initialize.replyLength - 8)
+            return reply
+        }
+        guard major == FUSE.major, minor >= FUSE.oldestMinor else { throw refusal(.protocolError) }
+        let readAhead: UInt32 = try request.integer()
+        let offered = FUSE.InitFlags(rawValue: try request.integer())
+        session = FUSESession(servingUID: HostFacts.userID, servingGID: HostFacts.groupID)
+        var wanted: FUSE.InitFlags = [
+            .asyncRead, .atomicTruncate, .bigWrites, .autoInvalidateData, .doReaddirplus, .readdirplusAuto,
+            .asyncDirectIO, .parallelDirectoryOperations, .maxPages, .handleKillPrivileges2,
+        ]
+        if options.sharesLocks { wanted.formUnion([.posixLocks, .flockLocks]) }
+        reply.append(FUSE.major)
+        reply.append(min(minor, FUSE.newestMinor))
+        reply.append(min(readAhead, UInt32(Self.maxTransfer)))
+        reply.append(wanted.intersection(offered).rawValue)
+        // How many requests may be under way without a process waiting for them, and when to hold back.
+        reply.append(UInt16(64))
+        reply.append(UInt16(48))
+        reply.append(UInt32(Self.maxTransfer))
+        // Times are kept to the nanosecond.
+        reply.append(UInt32(1))
+        reply.append(UInt16(Self.maxTransfer / 4096))
+        reply.appendZeros(2 + 4 + 28)
+        return reply
+    }
+
+    func statfs(_ request: FUSERequest) throws(SyscallError) -> FUSEReply {
+        let reference = try nodes.reference(of: try nodes.node(request.node))
+        let status = try reference.descriptor.fileSystemStatus()
+        var reply = FUSEReply()
+        for value in [
+            status.blocks, status.freeBlocks, status.availableBlocks, status.files, status.freeFiles,
+        ] {
+            reply.append(value)
+        }
+        for value in [status.blockSize, status.maxNameLength, status.fragmentSize] { reply.append(value) }
+        reply.appendZeros(4 + 24)
+        return reply
+    }
+
+    func syncfs() throws(SyscallError) -> FUSEReply {
+        if options.isReadOnly { return FUSEReply() }
+        try open(nodes.root, LinuxABI.readOnly).synchronizeFileSystem()
+        return FUSEReply()
+    }
+}

@@ -1,0 +1,34 @@
+internal import Jail
+internal import LinuxSystem
+
+/// How each thread of a worker narrows itself to what its kind does.
+package struct ThreadConfinement: Sendable {
+    private let filters: WorkerFilters?
+
+    /// Nil where the user waived the filters.
+    init(_ filters: WorkerFilters?) {
+        self.filters = filters
+    }
+
+    func enterVCPUThread() throws {
+        if let filters { try Jail.installSeccomp(filters.vcpuThread) }
+    }
+
+    /// For the main thread, when it has made all others.
+    func enterMainThread() throws {
+        guard var filters else { return }
+        filters.deviceRequests = []
+        try Jail.installSeccomp(filters.mainThread)
+    }
+
+    /// A loop on a new thread, which is confined when this returns.
+    func deviceThread(named name: String) throws -> EventLoopThread {
+        let thread = try EventLoopThread(name: name)
+        if var filters {
+            filters.deviceRequests = []
+            let filter = filters.deviceThread
+            try thread.runBlocking { _ in try Jail.installSeccomp(filter) }
+        }
+        return thread
+    }
+}

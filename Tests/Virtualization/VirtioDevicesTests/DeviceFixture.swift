@@ -1,0 +1,94 @@
+import LinuxSystem
+import MachineMemory
+import Synchronization
+import Testing
+import Virtio
+import VirtioDriver
+
+/// A device behind its window, driven as a guest's driver would.
+final class DeviceFixture {
+    static let buffers: UInt64 = 0x20_0000
+    let memory: GuestMemory
+    let transport: MMIOTransport
+    let queues: [DriverQueue]
+    private let complaints: Complaints
+
+    final class Complaints: Sendable {
+        let texts = Mutex<[String]>([])
+    }
+
+    init(
+        _ description: VirtioDeviceDescription,
+        make: @escaping @Sendable (VirtioDeviceContext) throws -> any VirtioDevice,
+    ) throws {
+        memory = try GuestMemory(MachineMemoryLayout(size: 64 << 20))
+        let complaints = Complaints()
+        self.complaints = complaints
+        transport = try MMIOTransport(
+            description,
+            on: try EventLoopThread(name: "test-device"),
+            memory: memory,
+            report: { error in complaints.texts.withLock { $0.append("\(error)") } },
+            make: make,
+        )
+        let memory = memory
+        queues = description.queueSizes.indices.map {
+            DriverQueue(memory, size: 16, base: 0x10_0000 + UInt64($0) * 0x3_0000)
+        }
+        start(features: description.features)
+    }
+
+    /// Negotiates all that is offered, and sets up all queues.
+    func start(features: VirtioFeatures) {
+        write(0x70, 1)
+        write(0x70, 3)
+        for word in 0..<2 as Range<UInt64> {
+            write(0x24, word)
+            write(0x20, features.rawValue >> (32 * word) & 0xFFFF_FFFF)
+        }
+        write(0x70, 11)
+        for (index, queue) in queues.enumerated() {
+            write(0x30, UInt64(index))
+            write(0x38, UInt64(queue.state.size))
+            write(0x80, queue.state.descriptors)
+            write(0x90, queue.state.driver)
+            write(0xA0, queue.state.device)
+            write(0x44, 1)
+        }
+        write(0x70, 15)
+    }
+
+    func write(_ offset: UInt64, _ value: UInt64) { transport.write(offset, value, count: 4) }
+    func kick(_ queue: Int) { write(MMIOTransport.notifyOffset, UInt64(queue)) }
+    var status: UInt64 { transport.read(0x70, count: 4) }
+
+    /// Waits until the device has given back a request of a queue.
+    func used(_ queue: Int) throws -> (head: UInt32, written: UInt32) {
+        let deadline = ContinuousClock.now + .seconds(30)
+        while ContinuousClock.now < deadline {
+            if let first = try queues[queue].takeUsed().first { return first }
+            try transport.interrupt.bell.waitBriefly()
+        }
+        throw Silence()
+    }
+
+    /// Waits until the device has stopped over something its driver did; what it said.
+    func complaint() throws -> String {
+        let deadline = ContinuousClock.now + .seconds(30)
+        while ContinuousClock.now < deadline {
+            if let text = complaints.texts.withLock({ $0.first }) { return text }
+            try transport.interrupt.bell.waitBriefly()
+        }
+        throw Silence()
+    }
+
+    struct Silence: Error {}
+}
+
+extension Doorbell {
+    /// Until it rings, for 10 ms at most.
+    func waitBriefly() throws {
+        _ = try descriptor.waitUntilReadable(for: .milliseconds(10))
+        answer()
+    }
+}

@@ -1,0 +1,58 @@
+import Testing
+
+@testable import WorkerProtocol
+
+@Suite("Worker protocol") struct WorkerProtocolTests {
+    private static let configuration: WorkerConfiguration = {
+        var configuration = WorkerConfiguration(
+            memoryBytes: 512 << 20,
+            vcpus: 2,
+            commandLine: "quiet",
+            bootSegment: [1, 2, 3],
+            controlPort: "voidbox.control",
+            disks: [.init(serial: "root", isReadOnly: true), .init(serial: "disk0", isReadOnly: false)],
+        )
+        configuration.waivedJailLayers = ["landlock"]
+        return configuration
+    }()
+
+    @Test func `a configuration survives its encoding`() throws {
+        let decoded = try WorkerConfiguration(decoding: Self.configuration.encoded)
+        #expect(decoded == Self.configuration)
+    }
+
+    @Test func `a configuration that is cut anywhere is refused`() {
+        let bytes = Self.configuration.encoded
+        for count in 0..<bytes.count {
+            #expect(throws: WorkerConfiguration.Violation.self) {
+                try WorkerConfiguration(decoding: Array(bytes.prefix(count)))
+            }
+        }
+        #expect(throws: WorkerConfiguration.Violation.trailing(count: 1)) {
+            try WorkerConfiguration(decoding: bytes + [0])
+        }
+    }
+
+    @Test(arguments: 1...7) func `reports arrive whole in pieces of any size`(_ size: Int) throws {
+        let reports: [WorkerReport] = [
+            .started, .warning("no landlock"), .ended(.failed("processor 1 cannot run")), .ended(.guestReset),
+            .ended(.tripleFault), .ended(.setUpFailed("")),
+        ]
+        let bytes = reports.flatMap(\.encoded)
+        var parser = WorkerReportParser()
+        var received: [WorkerReport] = []
+        for start in stride(from: 0, to: bytes.count, by: size) {
+            received += try parser.receive(Array(bytes[start..<min(start + size, bytes.count)]))
+        }
+        #expect(received == reports)
+    }
+
+    @Test func `a worker that was taken over cannot make its parent buffer without end`() {
+        var parser = WorkerReportParser()
+        #expect(throws: WorkerReportParser.Violation.tooLong(.max)) {
+            try parser.receive([2, 0xFF, 0xFF, 0xFF, 0xFF])
+        }
+        var another = WorkerReportParser()
+        #expect(throws: WorkerReportParser.Violation.kind(9)) { try another.receive([9, 0, 0, 0, 0]) }
+    }
+}
