@@ -26,7 +26,7 @@ struct LogOptions: ParsableArguments {
     }
 
     func logger(_ label: String) throws -> Logger {
-        var logger = Logger(label: label) { StreamLogHandler.standardError(label: $0) }
+        var logger = Logger(label: label) { ConsoleLogHandler(label: $0) }
         logger.logLevel = try level()
         return logger
     }

@@ -209,7 +209,7 @@ import Testing
         #expect(try String(contentsOf: directory.appending(path: "out"), encoding: .utf8) == "back\n")
     }
 
-    @Test(arguments: ContractBackend.withHostAccess)
+    @Test(arguments: ContractBackend.withUnmappedShares)
     func `a writable directory that the box's user cannot write is told at boot`(_ backend: ContractBackend)
         async throws
     {
@@ -223,7 +223,7 @@ import Testing
         #expect(warnings.first?.hasPrefix("/mnt/out is mounted for writing, but programs run as uid 1000") == true)
     }
 
-    @Test(arguments: ContractBackend.withHostAccess)
+    @Test(arguments: ContractBackend.real)
     func `a directory that cannot be mounted ends the boot and is named`(_ backend: ContractBackend) async throws {
         let directory = FileManager.default.temporaryDirectory.appending(path: "voidbox-share-\(UUID())")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
