@@ -22,6 +22,7 @@ final class QEMUMachine: VirtualMachine {
         let commandLine = QEMUCommandLine(
             configuration: configuration,
             acceleration: acceleration,
+            counterKilohertz: TimestampCounter.kilohertz,
             processTag: SandboxLeaks.processTag(),
         )
         let initramfs = try bootArchive(configuration, commandLine.bootNames)

@@ -66,9 +66,7 @@ enum ContractBackend: String, CaseIterable, Sendable, CustomTestStringConvertibl
         _ change: (inout SandboxConfiguration) -> Void = { _ in },
         _ body: (any SandboxInstance) async throws -> Result,
     ) async throws -> Result {
-        var configuration = try configuration()
-        change(&configuration)
-        let box = try await backend().boot(configuration)
+        let box = try await boot(change)
         do {
             let result = try await body(box)
             await box.stop(grace: .seconds(2))
@@ -77,6 +75,23 @@ enum ContractBackend: String, CaseIterable, Sendable, CustomTestStringConvertibl
             await box.stop(grace: .zero)
             throw error
         }
+    }
+
+    /// The error that the boot of such a box ends with.
+    func bootError(_ change: (inout SandboxConfiguration) -> Void) async throws -> SandboxError? {
+        // First of all whether there is such a machine here: that error is not the one expected.
+        _ = try configuration()
+        return await #expect(throws: SandboxError.self) {
+            let box = try await boot(change)
+            await box.stop(grace: .zero)
+        }
+    }
+
+    /// A box of the caller's own, which stops it.
+    func boot(_ change: (inout SandboxConfiguration) -> Void = { _ in }) async throws -> any SandboxInstance {
+        var configuration = try configuration()
+        change(&configuration)
+        return try await backend().boot(configuration)
     }
 
     /// A box that the tests of this suite share. It ends with the test process.

@@ -123,7 +123,7 @@ import Testing
 
     @Test(arguments: ContractBackend.all)
     func `a call to a box that was stopped says that it ended`(_ backend: ContractBackend) async throws {
-        let box = try await backend.backend().boot(try backend.configuration())
+        let box = try await backend.boot()
         await box.stop(grace: .seconds(2))
         let error = await #expect(throws: SandboxError.self) { try await box.run("echo", "late") }
         #expect(error?.code == .machineEnded)

@@ -228,12 +228,10 @@ import Testing
         let directory = FileManager.default.temporaryDirectory.appending(path: "voidbox-share-\(UUID())")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: directory) }
-        let error = await #expect(throws: SandboxError.self) {
-            try await backend.withBox({
-                $0.shares = ["/mnt/ro", "/mnt/ro/inner"].map {
-                    .init(hostPath: directory.path, guestPath: $0, isReadOnly: true)
-                }
-            }) { _ in }
+        let error = try await backend.bootError {
+            $0.shares = ["/mnt/ro", "/mnt/ro/inner"].map {
+                .init(hostPath: directory.path, guestPath: $0, isReadOnly: true)
+            }
         }
         #expect(error?.code == .bootFailed)
         #expect(error?.description.contains("on /mnt/ro/inner: mkdir /mnt/ro/inner: Read-only file system") == true)
@@ -274,9 +272,7 @@ import Testing
         let file = FileManager.default.temporaryDirectory.appending(path: "no-kernel-\(UUID())")
         try Data("not a kernel".utf8).write(to: file)
         defer { try? FileManager.default.removeItem(at: file) }
-        let error = await #expect(throws: SandboxError.self) {
-            try await backend.withBox({ $0.boot.kernel = file.path }) { _ in }
-        }
+        let error = try await backend.bootError { $0.boot.kernel = file.path }
         #expect(error?.code == .hostUnsupported)
         #expect(error?.resource == file.path)
     }
@@ -287,9 +283,7 @@ import Testing
         let file = FileManager.default.temporaryDirectory.appending(path: "no-initramfs-\(UUID())")
         try Data(Array("070701".utf8) + [UInt8](repeating: 0x55, count: 4096)).write(to: file)
         defer { try? FileManager.default.removeItem(at: file) }
-        let error = await #expect(throws: SandboxError.self) {
-            try await backend.withBox({ $0.boot.initramfs = file.path }) { _ in }
-        }
+        let error = try await backend.bootError { $0.boot.initramfs = file.path }
         #expect(error?.code == .bootFailed)
         #expect(error?.description.contains("panic") == true)
     }

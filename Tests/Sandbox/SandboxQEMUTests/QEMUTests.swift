@@ -5,13 +5,21 @@ import Testing
 @testable import SandboxQEMU
 
 @Suite("QEMU command line") struct QEMUCommandLineTests {
-    private func arguments(_ change: (inout SandboxConfiguration) -> Void = { _ in }) -> [String] {
+    private func arguments(
+        acceleration: QEMUAcceleration = .tcg,
+        _ change: (inout SandboxConfiguration) -> Void = { _ in },
+    ) -> [String] {
         var configuration = SandboxConfiguration(
             name: "box",
             boot: BootArtifacts(kernel: "/k", initramfs: "/i", rootDisk: "/images/a,b.ext4")
         )
         change(&configuration)
-        return QEMUCommandLine(configuration: configuration, acceleration: .tcg, processTag: "tag").arguments
+        return QEMUCommandLine(
+            configuration: configuration,
+            acceleration: acceleration,
+            counterKilohertz: 2_500_000,
+            processTag: "tag",
+        ).arguments
     }
 
     private func values(of option: String, in arguments: [String]) -> [String] {
@@ -26,6 +34,13 @@ import Testing
         #expect(values(of: "-m", in: line) == ["3000M"])
         #expect(values(of: "-smp", in: line) == ["4"])
         #expect(values(of: "-name", in: line) == ["tag"])
+    }
+
+    @Test func `an emulated processor's kernel is told the rate of the host's counter`() {
+        let emulated = values(of: "-append", in: arguments())
+        let native = values(of: "-append", in: arguments(acceleration: .kvm))
+        #expect(emulated.first?.hasSuffix(" tsc=reliable tsc_early_khz=2500000") == true)
+        #expect(native.first?.contains("tsc") == false)
     }
 
     @Test func `a comma in a path does not end the option`() {

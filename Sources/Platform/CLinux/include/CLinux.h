@@ -55,6 +55,15 @@ int clinux_connect_unix(const char *path);
 /// Stores how the process behind a pidfd ended (a CLD_ code and its status), or 0 while it runs.
 int clinux_reap(int pidfd, int *code, int *status);
 
+/// The processor's time stamp counter; 0 where there is none.
+static inline uint64_t clinux_timestamp_counter(void) {
+#if defined(__x86_64__)
+    return __builtin_ia32_rdtsc();
+#else
+    return 0;
+#endif
+}
+
 static inline int clinux_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve) {
     struct open_how how = {.flags = flags, .mode = mode, .resolve = resolve};
     long fd = syscall(SYS_openat2, dirfd, path, &how, sizeof how);
