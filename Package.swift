@@ -97,9 +97,9 @@ let table: [Module] = [
     Module(
         name: "VirtioDevices",
         layer: .virtualization,
-        uses: ["ByteCodec", "LinuxSystem", "MachineMemory", "SharedFS", "Virtio"],
+        uses: ["ByteCodec", "LinuxSystem", "MachineMemory", "Primitives", "SharedFS", "Virtio"],
         tested: true,
-        testUses: ["LinuxSystem", "MachineMemory", "Virtio", "VirtioDriver"],
+        testUses: ["LinuxSystem", "MachineMemory", "Primitives", "Virtio", "VirtioDriver"],
     ),
     Module(
         name: "VMM",
@@ -109,7 +109,13 @@ let table: [Module] = [
             "WorkerProtocol",
         ],
     ),
-    Module(name: "WorkerProtocol", layer: .virtualization, uses: ["ByteCodec"], tested: true),
+    Module(
+        name: "WorkerProtocol",
+        layer: .virtualization,
+        uses: ["ByteCodec", "Primitives"],
+        tested: true,
+        testUses: ["Primitives"],
+    ),
 
     // Sandbox: a box and the backends that make one.
     Module(
@@ -140,7 +146,7 @@ let table: [Module] = [
         layer: .sandbox,
         uses: ["LinuxSystem", "Primitives", "Sandboxing"],
         tested: true,
-        testUses: ["Primitives", "Sandboxing"],
+        testUses: ["LinuxSystem", "Primitives", "Sandboxing"],
     ),
 
     // Agents: models, and the programs that talk to them.
@@ -393,17 +399,25 @@ let benchmarks: [Target] = [
     )
 ]
 
-/// libFuzzer targets, built by `scripts/fuzz` only: they link the toolchain's fuzzing runtime.
+/// libFuzzer targets, built by `scripts/fuzz` only: they link the toolchain's fuzzing runtime. Each with what it uses.
+let fuzzTargets: [(name: String, uses: [String])] = [
+    ("block", ["MachineMemory", "Virtio", "VirtioDevices"]),
+    ("claude-stream", ["AgentRuntimes"]),
+    ("fuse", ["LinuxSystem", "SharedFS"]),
+    ("network", ["Virtio", "VirtioDevices"]),
+    ("saved-state", ["Virtio", "VirtioDevices"]),
+    ("spec", ["Spec"]),
+    ("ttrpc", ["TTRPC"]),
+]
+
 let fuzzers: [Target] =
     Context.environment["VOIDBOX_FUZZ"] == nil
     ? []
     : [.target(name: "FuzzDriver", path: "Fuzz/FuzzDriver", swiftSettings: swiftSettings)]
-        + [("ttrpc", "TTRPC"), ("spec", "Spec"), ("claude-stream", "AgentRuntimes"), ("fuse", "SharedFS")].map {
-            name,
-            module in
+        + fuzzTargets.map { name, uses in
             .executableTarget(
                 name: "fuzz-\(name)",
-                dependencies: ["FuzzDriver", "LinuxSystem", .target(name: module)],
+                dependencies: [.target(name: "FuzzDriver")] + uses.map { .target(name: $0) },
                 path: "Fuzz/\(name)",
                 swiftSettings: swiftSettings,
             )

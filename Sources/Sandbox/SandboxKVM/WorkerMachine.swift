@@ -142,22 +142,26 @@ extension SandboxConfiguration {
                 shareTags: shares.indices.map { "share\($0)" },
                 shareKind: "virtiofs",
             )
-            return WorkerConfiguration(
+            var worker = WorkerConfiguration(
                 memoryBytes: memory.bytes,
                 vcpus: vcpus,
                 commandLine: Self.kernelCommandLine,
                 bootSegment: try bootSegment(names, unixNanoseconds: HostFacts.unixNanoseconds),
                 controlPort: "voidbox.control",
-                disks: ([Self.rootSerial] + serials).map { WorkerConfiguration.Disk(serial: $0, isReadOnly: true) },
+                disks: ([Self.rootSerial] + serials).map {
+                    WorkerConfiguration.Disk(serial: $0, isReadOnly: true, limit: diskLimit)
+                },
                 shares: zip(shares, names.shareTags).map { share, tag in
                     WorkerConfiguration.Share(tag: tag, isReadOnly: share.isReadOnly)
                 },
             )
+            if network.isThere { worker.network = WorkerConfiguration.Network(mac: .ofGuest) }
+            return worker
         }
     }
 }
 
-/// The images and directories of a box, open until its worker has them.
+/// The images, directories and network of a box, open until its worker has them.
 private final class BoxFiles {
     private(set) var descriptors: [Int32] = []
 
@@ -167,6 +171,9 @@ private final class BoxFiles {
         }
         for share in configuration.shares {
             descriptors.append(try Directory(share.hostPath).intoDescriptor().relinquish())
+        }
+        if case .frames(let stream) = configuration.network {
+            descriptors.append(try stream.descriptor.duplicate().relinquish())
         }
     }
 
