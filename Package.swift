@@ -99,7 +99,7 @@ let table: [Module] = [
         layer: .virtualization,
         uses: ["ByteCodec", "LinuxSystem", "MachineMemory", "SharedFS", "Virtio"],
         tested: true,
-        testUses: ["LinuxSystem", "MachineMemory", "Virtio", "VirtioDriver"],
+        testUses: ["LinuxSystem", "MachineMemory", "SharedFS", "Virtio", "VirtioDriver"],
     ),
     Module(
         name: "VMM",
@@ -403,21 +403,41 @@ let benchmarks: [Target] = [
     )
 ]
 
-/// libFuzzer targets, built by `scripts/fuzz` only: they link the toolchain's fuzzing runtime.
+/// What the targets of `Fuzz/Targets` parse with.
+let fuzzed: [Target.Dependency] = [
+    "AgentRuntimes", "LinuxBoot", "LinuxSystem", "MachineMemory", "SharedFS", "Spec", "TTRPC", "Virtio",
+    "VirtioDevices",
+    "VirtioDriver",
+]
+
+/// The fuzzer is built by `scripts/fuzz` only: it links the toolchain's fuzzing runtime. Everywhere else the same targets are a
+/// test, which replays the inputs that are kept.
 let fuzzers: [Target] =
     Context.environment["VOIDBOX_FUZZ"] == nil
-    ? []
-    : [.target(name: "FuzzDriver", path: "Fuzz/FuzzDriver", swiftSettings: swiftSettings)]
-        + [("ttrpc", "TTRPC"), ("spec", "Spec"), ("claude-stream", "AgentRuntimes"), ("fuse", "SharedFS")].map {
-            name,
-            module in
-            .executableTarget(
-                name: "fuzz-\(name)",
-                dependencies: ["FuzzDriver", "LinuxSystem", .target(name: module)],
-                path: "Fuzz/\(name)",
-                swiftSettings: swiftSettings,
-            )
-        }
+    ? [
+        .testTarget(
+            name: "FuzzTargetsTests",
+            dependencies: fuzzed,
+            path: "Fuzz/Targets",
+            swiftSettings: swiftSettings,
+        )
+    ]
+    : [
+        .target(name: "FuzzDriver", path: "Fuzz/FuzzDriver", swiftSettings: swiftSettings),
+        .target(
+            name: "FuzzTargets",
+            dependencies: fuzzed,
+            path: "Fuzz/Targets",
+            exclude: ["ReplayTests.swift"],
+            swiftSettings: swiftSettings,
+        ),
+        .executableTarget(
+            name: "voidbox-fuzz",
+            dependencies: ["FuzzDriver", "FuzzTargets"],
+            path: "Fuzz/voidbox-fuzz",
+            swiftSettings: swiftSettings,
+        ),
+    ]
 
 let package = Package(
     name: "voidbox",

@@ -577,16 +577,18 @@ void all_ports(void) {
         out16(port, 0xFFFF);
         out32(port, 0xFFFFFFFF);
     }
-    // Every port, but for the serial line, which is to report, and the keyboard controller's, which resets the machine.
-    u32 port = 0;
-    for (; port < 65536; port++) {
-        in8((u16)port);
+    // Every port in no order, as far as time allows; but not to the serial line, which is to report, and not to the keyboard
+    // controller's, which resets the machine.
+    u32 count_of_ports = 0;
+    for (; count_of_ports < 65536 && now() - begin < 4 * duration; count_of_ports++) {
+        u16 port = (u16)(count_of_ports * 40503);
+        in8(port);
         if (port == 0x64 || (port >= 0x3F8 && port <= 0x3FF)) continue;
-        out8((u16)port, (u8)random());
-        if (port % 251 == 0) {
-            in16((u16)port), in32((u16)port);
-            out16((u16)port, (u16)random());
-            out32((u16)port, (u32)random());
+        out8(port, (u8)random());
+        if (count_of_ports % 16 == 0) {
+            in16(port), in32(port);
+            out16(port, (u16)random());
+            out32(port, (u32)random());
         }
     }
     in32(65535);
@@ -608,7 +610,7 @@ void all_ports(void) {
     u64 from = ARENA;
     count = 2048;
     __asm__ volatile("rep outsl" : "+S"(from), "+c"(count) : "d"(0xCF8) : "memory");
-    say("all ports in %u ms", now() - begin);
+    say("%u ports in %u ms", (u64)count_of_ports, now() - begin);
 }
 
 // MARK: Floods

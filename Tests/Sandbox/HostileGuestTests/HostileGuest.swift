@@ -9,13 +9,8 @@ import WorkerProtocol
 
 /// A worker, jailed as always, whose guest is the program of `Guest/hostile` in place of a kernel. Any thread.
 final class HostileGuest: Sendable {
-    /// The devices of its machine, in the order in which the worker makes them.
-    enum Device: Int, CaseIterable, Sendable, CustomTestStringConvertible {
-        case console, entropy, disk, readOnlyDisk, share
-
-        var testDescription: String { "\(self)" }
-    }
-
+    /// Console, entropy, a disk of each kind, and a share: numbers 0 to 4 on the guest's command line.
+    static let deviceCount = 5
     static let memory: UInt64 = 64 << 20
     static let diskSize: UInt64 = 1 << 20
 
