@@ -82,7 +82,7 @@ struct BoxOptions: ParsableArguments {
             if network { spec.sandbox.network = true }
             spec.sandbox.env.merge(variables()) { $1 }
             spec.sandbox.mounts += try mounts()
-            let name = spec.sandbox.mode.sandboxMode.backend
+            let name = spec.sandbox.backend(on: .thisHost)
             let base = file ?? FileManager.default.currentDirectoryPath + "/-"
             let (configuration, warnings) = try BoxBuilder(environment: environment, file: base).configuration(
                 name: spec.name,
