@@ -11,7 +11,7 @@ struct BoxOptions: ParsableArguments {
     @Option(name: .shortAndLong, help: "Take the box from this specification's sandbox section.", completion: .file())
     var file: String?
 
-    @Option(help: "How to run the box: auto, qemu or mock (no isolation).")
+    @Option(help: "How to run the box: auto, kvm, qemu or mock (no isolation).")
     var mode: SandboxSpec.Mode?
 
     @Option(name: .customLong("memory-mb"), help: "Memory of the box in MiB (default 1024).")
