@@ -232,6 +232,11 @@ let suites: [Suite] = [
         ],
     ),
     Suite(
+        name: "HostileGuestTests",
+        path: "Sandbox/HostileGuestTests",
+        uses: ["LinuxSystem", "Primitives", "SandboxKVM", "Sandboxing", "TestSupport", "WorkerProtocol"],
+    ),
+    Suite(
         name: "CommandLineTests",
         path: "Integration/CommandLineTests",
         uses: ["LinuxSystem", "TestSupport", "voidbox"],
@@ -380,7 +385,12 @@ let testSupport: [Target] = [
         path: "Tests/Support/jail-probe",
         swiftSettings: swiftSettings,
     ),
-    .target(name: "TestSupport", path: "Tests/Support/TestSupport", swiftSettings: swiftSettings),
+    .target(
+        name: "TestSupport",
+        dependencies: ["LinuxSystem"],
+        path: "Tests/Support/TestSupport",
+        swiftSettings: swiftSettings
+    ),
 ]
 
 /// Figures against a peer; not part of the product.
