@@ -90,9 +90,9 @@ let table: [Module] = [
     Module(
         name: "Virtio",
         layer: .virtualization,
-        uses: ["LinuxSystem", "MachineMemory"],
+        uses: ["ByteCodec", "LinuxSystem", "MachineMemory"],
         tested: true,
-        testUses: ["MachineMemory", "VirtioDriver"],
+        testUses: ["LinuxSystem", "MachineMemory", "VirtioDriver"],
     ),
     Module(
         name: "VirtioDevices",
