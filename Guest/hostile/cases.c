@@ -261,7 +261,7 @@ void changing_descriptors(struct device *d) {
     static const u32 counts[] = {0, 1, 16, 512, 0xFFFFFFFF, 0x1000000};
     u64 begin = now(), rounds = 0, restarts = 0;
     check(start(d), "it starts");
-    while (now() - begin < duration) {
+    while (rounds < LEAST_ROUNDS || now() - begin < duration) {
         struct queue *q = &d->queues[random() % d->queue_count];
         offer_request(d, q);
         kick(d, q);
@@ -648,7 +648,7 @@ void endless_storm(void) {
 void random_requests(struct device *d) {
     u64 begin = now(), rounds = 0, restarts = 0;
     check(start(d), "it starts");
-    while (now() - begin < duration) {
+    while (rounds < LEAST_ROUNDS || now() - begin < duration) {
         struct queue *q = &d->queues[random() % d->queue_count];
         write_request(d, q);
         // A request that is nearly right.

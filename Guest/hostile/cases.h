@@ -5,6 +5,8 @@
 
 /// How long a case that goes on until it is stopped goes on, in milliseconds.
 extern u64 duration;
+/// What an emulated machine does at least in that time.
+#define LEAST_ROUNDS 40
 /// What the device should not have done.
 extern unsigned failures;
 

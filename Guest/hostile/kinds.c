@@ -110,7 +110,7 @@ void frames(struct device *d) {
     struct queue *q = &d->queues[1];
     u64 begin = now(), count = 0, restarts = 0;
     const u32 lengths[] = {1, 11, 12, 13, 25, 26, 60, 1526, 65550, 65562, 65563, 100000, 0x80000};
-    while (now() - begin < duration) {
+    while (count < LEAST_ROUNDS || now() - begin < duration) {
         // Header: flags, kind of offload, header length, segment size, checksum start and offset, buffers.
         for (u64 offset = 0; offset < 64; offset += 8) store64(q->data + offset, random());
         if (random() % 2) store64(q->data, random() % 8);
@@ -151,7 +151,7 @@ void vsock_packets(struct device *d) {
     check(start(d), "it starts");
     struct queue *q = &d->queues[1], *receive = &d->queues[0];
     u64 begin = now(), count = 0, restarts = 0;
-    while (now() - begin < 2 * duration) {
+    while (count < LEAST_ROUNDS || now() - begin < 2 * duration) {
         u16 operation = (u16)(random() % 10);
         // Connection requests from ever new ports for the first half.
         bool connects = now() - begin < duration;
@@ -188,7 +188,7 @@ void file_requests(struct device *d) {
     check(start(d), "it starts");
     struct queue *q = &d->queues[1];
     u64 begin = now(), count = 0, restarts = 0;
-    while (now() - begin < 2 * duration) {
+    while (count < LEAST_ROUNDS || now() - begin < 2 * duration) {
         u32 real = 40 + (u32)(random() % 200), said = random() % 4 ? real : (u32)random();
         for (u64 offset = 0; offset < 240; offset += 8) store64(q->data + offset, random() % 4 ? random() % 3 : random());
         // Names: "..", a path, one without an end.
@@ -264,7 +264,7 @@ void large_requests(struct device *d) {
     if (d->kind != ENTROPY && d->kind != BALLOON) return;
     check(start(d), "it starts");
     u64 begin = now(), count = 0, written = 0;
-    while (now() - begin < 2 * duration) {
+    while (count < 4 || now() - begin < 2 * duration) {
         struct queue *q = &d->queues[random() % d->queue_count];
         u32 result = 0;
         // A balloon gets numbers of pages, most of which are not there. The program's own are left out.
