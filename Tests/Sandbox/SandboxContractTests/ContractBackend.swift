@@ -22,6 +22,8 @@ enum ContractBackend: String, CaseIterable, Sendable, CustomTestStringConvertibl
     static let withNetwork = all.filter { $0 == .qemu }
     /// Those whose shares show the host's owners as they are, instead of the box's user.
     static let withUnmappedShares = all.filter { $0 == .qemu }
+    /// Those whose shares belong to the box's user, whoever they belong to on the host.
+    static let withMappedShares = all.filter { $0 == .kvm }
 
     var testDescription: String { rawValue }
 
