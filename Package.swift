@@ -385,12 +385,19 @@ let testSupport: [Target] = [
 
 /// Figures against a peer; not part of the product.
 let benchmarks: [Target] = [
+    .target(name: "BenchmarkSupport", path: "Benchmarks/BenchmarkSupport", swiftSettings: swiftSettings),
     .executableTarget(
         name: "voidbox-bench",
-        dependencies: ["LinuxSystem", "Primitives", "SandboxQEMU", "Sandboxing"],
+        dependencies: ["BenchmarkSupport", "LinuxSystem", "Primitives", "SandboxQEMU", "Sandboxing"],
         path: "Benchmarks/voidbox-bench",
         swiftSettings: swiftSettings,
-    )
+    ),
+    .executableTarget(
+        name: "voidbox-bench-lab",
+        dependencies: ["BenchmarkSupport", "LinuxSystem", "Primitives", "SandboxKVM", "SandboxQEMU", "Sandboxing"],
+        path: "Benchmarks/voidbox-bench-lab",
+        swiftSettings: swiftSettings,
+    ),
 ]
 
 /// libFuzzer targets, built by `scripts/fuzz` only: they link the toolchain's fuzzing runtime.
