@@ -90,9 +90,9 @@ let table: [Module] = [
     Module(
         name: "Virtio",
         layer: .virtualization,
-        uses: ["LinuxSystem", "MachineMemory"],
+        uses: ["ByteCodec", "LinuxSystem", "MachineMemory"],
         tested: true,
-        testUses: ["MachineMemory", "VirtioDriver"],
+        testUses: ["LinuxSystem", "MachineMemory", "VirtioDriver"],
     ),
     Module(
         name: "VirtioDevices",
@@ -230,6 +230,11 @@ let suites: [Suite] = [
         uses: [
             "LinuxSystem", "Primitives", "SandboxKVM", "SandboxMock", "SandboxQEMU", "Sandboxing", "TestSupport",
         ],
+    ),
+    Suite(
+        name: "HostileGuestTests",
+        path: "Sandbox/HostileGuestTests",
+        uses: ["LinuxSystem", "Primitives", "SandboxKVM", "Sandboxing", "TestSupport", "WorkerProtocol"],
     ),
     Suite(
         name: "CommandLineTests",
@@ -380,7 +385,12 @@ let testSupport: [Target] = [
         path: "Tests/Support/jail-probe",
         swiftSettings: swiftSettings,
     ),
-    .target(name: "TestSupport", path: "Tests/Support/TestSupport", swiftSettings: swiftSettings),
+    .target(
+        name: "TestSupport",
+        dependencies: ["LinuxSystem"],
+        path: "Tests/Support/TestSupport",
+        swiftSettings: swiftSettings
+    ),
 ]
 
 /// Figures against a peer; not part of the product.

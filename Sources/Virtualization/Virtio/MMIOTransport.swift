@@ -12,7 +12,7 @@ package final class MMIOTransport: Sendable {
     package static let notifyOffset: UInt64 = 0x50
     private static let configurationOffset: UInt64 = 0x100
 
-    private let configuration: [UInt8]
+    private let description: VirtioDeviceDescription
     private let registers: Mutex<MMIORegisters>
     private let thread: EventLoopThread
     private let life: LoopConfined<DeviceLife>
@@ -33,7 +33,7 @@ package final class MMIOTransport: Sendable {
         report: @escaping @Sendable (any Error) -> Void,
         make: @escaping @Sendable (VirtioDeviceContext) throws -> any VirtioDevice,
     ) throws {
-        configuration = description.configuration
+        self.description = description
         registers = Mutex(MMIORegisters(description))
         let interrupt = try VirtioInterrupt()
         let kicks = try description.queueSizes.map { _ throws(SyscallError) in try Kick() }
@@ -63,6 +63,7 @@ package final class MMIOTransport: Sendable {
     }
 
     private func readConfiguration(_ offset: UInt64, count: Int) -> UInt64 {
+        let configuration = description.configuration
         guard let start = Int(exactly: offset), start < configuration.count else { return 0 }
         return configuration[start...].prefix(count).reversed().reduce(0) { $0 << 8 | UInt64($1) }
     }
@@ -85,6 +86,43 @@ package final class MMIOTransport: Sendable {
                 // Nothing in it throws.
                 try? thread.runBlocking { [life] loop in life.get(on: loop).reset() }
             }
+        }
+    }
+
+    // MARK: Saved state
+
+    /// See `State` for when. Blocks until the device's thread has answered.
+    package func save() throws -> State {
+        let saved = try thread.runBlocking { [life] loop in
+            precondition(loop.isSuspended, "a device is saved while nothing happens to it")
+            return life.get(on: loop).save()
+        }
+        var registers = registers.withLock { $0.state }
+        if let saved {
+            for (index, queue) in saved.queues.enumerated() {
+                if let queue { registers.queues[index] = queue }
+            }
+        }
+        return State(
+            kind: description.kind.rawValue,
+            configuration: description.configuration,
+            registers: registers,
+            interruptStatus: interrupt.status,
+            needsReset: interrupt.needsReset,
+            device: saved?.device,
+        )
+    }
+
+    /// Goes on where another device stood; see `State`. For a new device, once; after an error it is of no use any more.
+    package func restore(_ state: State) throws {
+        try state.check(against: description)
+        let restored = try MMIORegisters(description, restoring: state.registers)
+        registers.withLock { $0 = restored }
+        interrupt.restore(status: state.interruptStatus, needsReset: state.needsReset)
+        guard let device = state.device else { return }
+        let features = VirtioFeatures(rawValue: state.registers.driverFeatures)
+        try thread.runBlocking { [life] loop in
+            try life.get(on: loop).restore(state.registers.queues, features, device)
         }
     }
 }
