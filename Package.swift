@@ -395,12 +395,19 @@ let testSupport: [Target] = [
 
 /// Figures against a peer; not part of the product.
 let benchmarks: [Target] = [
+    .target(name: "BenchmarkSupport", path: "Benchmarks/BenchmarkSupport", swiftSettings: swiftSettings),
     .executableTarget(
         name: "voidbox-bench",
-        dependencies: ["LinuxSystem", "Primitives", "SandboxQEMU", "Sandboxing"],
+        dependencies: ["BenchmarkSupport", "LinuxSystem", "Primitives", "SandboxQEMU", "Sandboxing"],
         path: "Benchmarks/voidbox-bench",
         swiftSettings: swiftSettings,
-    )
+    ),
+    .executableTarget(
+        name: "voidbox-bench-lab",
+        dependencies: ["BenchmarkSupport", "LinuxSystem", "Primitives", "SandboxKVM", "SandboxQEMU", "Sandboxing"],
+        path: "Benchmarks/voidbox-bench-lab",
+        swiftSettings: swiftSettings,
+    ),
 ]
 
 /// What the targets of `Fuzz/Targets` parse with.

@@ -148,7 +148,10 @@ extension SandboxConfiguration {
                 commandLine: Self.kernelCommandLine,
                 bootSegment: try bootSegment(names, unixNanoseconds: HostFacts.unixNanoseconds),
                 controlPort: "voidbox.control",
-                disks: ([Self.rootSerial] + serials).map { WorkerConfiguration.Disk(serial: $0, isReadOnly: true) },
+                disks: [WorkerConfiguration.Disk(serial: Self.rootSerial, isReadOnly: true)]
+                    + zip(disks, serials).map { disk, serial in
+                        WorkerConfiguration.Disk(serial: serial, isReadOnly: disk.isReadOnly)
+                    },
                 shares: zip(shares, names.shareTags).map { share, tag in
                     WorkerConfiguration.Share(tag: tag, isReadOnly: share.isReadOnly)
                 },
@@ -162,8 +165,10 @@ private final class BoxFiles {
     private(set) var descriptors: [Int32] = []
 
     init(_ configuration: SandboxConfiguration) throws(SyscallError) {
-        for path in [configuration.boot.rootDisk] + configuration.disks.map(\.imagePath) {
-            descriptors.append(try OwnedFD.open(path, OwnedFD.readOnly).relinquish())
+        descriptors.append(try OwnedFD.open(configuration.boot.rootDisk, OwnedFD.readOnly).relinquish())
+        for disk in configuration.disks {
+            let access = disk.isReadOnly ? OwnedFD.readOnly : OwnedFD.readWrite
+            descriptors.append(try OwnedFD.open(disk.imagePath, access).relinquish())
         }
         for share in configuration.shares {
             descriptors.append(try Directory(share.hostPath).intoDescriptor().relinquish())

@@ -22,6 +22,8 @@ enum ContractBackend: String, CaseIterable, Sendable, CustomTestStringConvertibl
     static let withNetwork = all.filter { $0 == .qemu }
     /// Those whose shares show the host's owners as they are, instead of the box's user.
     static let withUnmappedShares = all.filter { $0 == .qemu }
+    /// Those whose shares belong to the box's user, whoever they belong to on the host.
+    static let withMappedShares = all.filter { $0 == .kvm }
 
     /// What the boxes have: `VOIDBOX_TEST_MEMORY_MB` and `VOIDBOX_TEST_VCPUS`, else 512 MiB and two processors.
     static let memory = ByteCount.mebibytes(number("VOIDBOX_TEST_MEMORY_MB") ?? 512)
