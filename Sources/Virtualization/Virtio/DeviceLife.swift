@@ -30,6 +30,8 @@ final class DeviceLife {
     }
 
     private func start(_ states: [VirtQueue.State], _ features: VirtioFeatures, restoring state: [UInt8]?) throws {
+        // There is a driver from here on, whose queues may be where they cannot be: that is a failure as any other.
+        self.queues = []
         let queues = try states.map { state throws(VirtQueue.Violation) -> VirtQueue? in
             state.isReady ? try VirtQueue(state, features: features, memory: context.memory) : nil
         }

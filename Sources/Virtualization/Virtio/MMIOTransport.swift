@@ -17,6 +17,9 @@ package final class MMIOTransport: Sendable {
     private let description: VirtioDeviceDescription
     private let configuration: VirtioConfiguration
     private let registers: Mutex<MMIORegisters>
+    /// Held while a register is written and the device is told: where two processors write, the device hears of the writes in
+    /// the order in which the registers had them. Else it might serve a driver that has reset it.
+    private let order = Mutex(())
     private let thread: EventLoopThread
     private let life: LoopConfined<DeviceLife>
     package let interrupt: VirtioInterrupt
@@ -81,16 +84,19 @@ package final class MMIOTransport: Sendable {
         case Self.notifyOffset:
             if let queue = Int(exactly: value), kicks.indices.contains(queue) { kicks[queue].bell.ring() }
         case 0x64: interrupt.acknowledge(value)
-        default:
-            switch registers.withLock({ $0.write(offset, value) }) {
-            case .none: break
-            case .activate(let queues, let features):
-                thread.submit { [life] loop in life.get(on: loop).activate(queues, features) }
-            case .reset:
-                // The driver may use the memory of its requests as soon as the write is done, so this waits for the device.
-                // Nothing in it throws.
-                try? thread.runBlocking { [life] loop in life.get(on: loop).reset() }
-            }
+        default: order.withLock { _ in perform(registers.withLock { $0.write(offset, value) }) }
+        }
+    }
+
+    private func perform(_ action: MMIORegisters.Action) {
+        switch action {
+        case .none: break
+        case .activate(let queues, let features):
+            thread.submit { [life] loop in life.get(on: loop).activate(queues, features) }
+        case .reset:
+            // The driver may use the memory of its requests as soon as the write is done, so this waits for the device.
+            // Nothing in it throws.
+            try? thread.runBlocking { [life] loop in life.get(on: loop).reset() }
         }
     }
 

@@ -7,6 +7,8 @@ package import Virtio
 package final class ConsoleDevice: VirtioDevice {
     package enum Violation: Error, Hashable, Sendable {
         case controlMessage(count: Int)
+        /// A request of a receive queue without a byte to write to.
+        case noRoom
     }
 
     /// Section 5.3.6.2.

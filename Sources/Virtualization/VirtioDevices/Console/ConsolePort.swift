@@ -109,6 +109,8 @@ final class ConsolePort {
         var isFull = true
         try context.drain(receive) { chain in
             isFull = false
+            // A read of nothing would look like the end of the stream.
+            if chain.writable.isEmpty { throw ConsoleDevice.Violation.noRoom }
             do throws(SyscallError) {
                 let count = try stream.descriptor.read(into: chain.writable.firstBytes(Self.maxTransfer))
                 if count > 0 { return count }
