@@ -51,7 +51,8 @@ extension HostProbe {
             return HostFinding(
                 id: "qemu",
                 status: isAccelerated ? .warning : .missing,
-                summary: "qemu-system-x86_64 is not installed" + (isAccelerated ? "; boxes with a network need it" : ""),
+                summary: "qemu-system-x86_64 is not installed"
+                    + (isAccelerated ? "; boxes with a network need it" : ""),
                 hint: "apt-get install qemu-system-x86",
             )
         }
