@@ -90,16 +90,16 @@ let table: [Module] = [
     Module(
         name: "Virtio",
         layer: .virtualization,
-        uses: ["LinuxSystem", "MachineMemory"],
+        uses: ["ByteCodec", "LinuxSystem", "MachineMemory"],
         tested: true,
-        testUses: ["MachineMemory", "VirtioDriver"],
+        testUses: ["LinuxSystem", "MachineMemory", "VirtioDriver"],
     ),
     Module(
         name: "VirtioDevices",
         layer: .virtualization,
         uses: ["ByteCodec", "LinuxSystem", "MachineMemory", "SharedFS", "Virtio"],
         tested: true,
-        testUses: ["LinuxSystem", "MachineMemory", "Virtio", "VirtioDriver"],
+        testUses: ["LinuxSystem", "MachineMemory", "SharedFS", "Virtio", "VirtioDriver"],
     ),
     Module(
         name: "VMM",
@@ -230,6 +230,11 @@ let suites: [Suite] = [
         uses: [
             "LinuxSystem", "Primitives", "SandboxKVM", "SandboxMock", "SandboxQEMU", "Sandboxing", "TestSupport",
         ],
+    ),
+    Suite(
+        name: "HostileGuestTests",
+        path: "Sandbox/HostileGuestTests",
+        uses: ["LinuxSystem", "Primitives", "SandboxKVM", "Sandboxing", "TestSupport", "WorkerProtocol"],
     ),
     Suite(
         name: "CommandLineTests",
@@ -380,34 +385,66 @@ let testSupport: [Target] = [
         path: "Tests/Support/jail-probe",
         swiftSettings: swiftSettings,
     ),
-    .target(name: "TestSupport", path: "Tests/Support/TestSupport", swiftSettings: swiftSettings),
+    .target(
+        name: "TestSupport",
+        dependencies: ["LinuxSystem"],
+        path: "Tests/Support/TestSupport",
+        swiftSettings: swiftSettings
+    ),
 ]
 
 /// Figures against a peer; not part of the product.
 let benchmarks: [Target] = [
+    .target(name: "BenchmarkSupport", path: "Benchmarks/BenchmarkSupport", swiftSettings: swiftSettings),
     .executableTarget(
         name: "voidbox-bench",
-        dependencies: ["LinuxSystem", "Primitives", "SandboxQEMU", "Sandboxing"],
+        dependencies: ["BenchmarkSupport", "LinuxSystem", "Primitives", "SandboxQEMU", "Sandboxing"],
         path: "Benchmarks/voidbox-bench",
         swiftSettings: swiftSettings,
-    )
+    ),
+    .executableTarget(
+        name: "voidbox-bench-lab",
+        dependencies: ["BenchmarkSupport", "LinuxSystem", "Primitives", "SandboxKVM", "SandboxQEMU", "Sandboxing"],
+        path: "Benchmarks/voidbox-bench-lab",
+        swiftSettings: swiftSettings,
+    ),
 ]
 
-/// libFuzzer targets, built by `scripts/fuzz` only: they link the toolchain's fuzzing runtime.
+/// What the targets of `Fuzz/Targets` parse with.
+let fuzzed: [Target.Dependency] = [
+    "AgentRuntimes", "LinuxBoot", "LinuxSystem", "MachineMemory", "SharedFS", "Spec", "TTRPC", "Virtio",
+    "VirtioDevices",
+    "VirtioDriver",
+]
+
+/// The fuzzer is built by `scripts/fuzz` only: it links the toolchain's fuzzing runtime. Everywhere else the same targets are a
+/// test, which replays the inputs that are kept.
 let fuzzers: [Target] =
     Context.environment["VOIDBOX_FUZZ"] == nil
-    ? []
-    : [.target(name: "FuzzDriver", path: "Fuzz/FuzzDriver", swiftSettings: swiftSettings)]
-        + [("ttrpc", "TTRPC"), ("spec", "Spec"), ("claude-stream", "AgentRuntimes"), ("fuse", "SharedFS")].map {
-            name,
-            module in
-            .executableTarget(
-                name: "fuzz-\(name)",
-                dependencies: ["FuzzDriver", "LinuxSystem", .target(name: module)],
-                path: "Fuzz/\(name)",
-                swiftSettings: swiftSettings,
-            )
-        }
+    ? [
+        .testTarget(
+            name: "FuzzTargetsTests",
+            dependencies: fuzzed,
+            path: "Fuzz/Targets",
+            swiftSettings: swiftSettings,
+        )
+    ]
+    : [
+        .target(name: "FuzzDriver", path: "Fuzz/FuzzDriver", swiftSettings: swiftSettings),
+        .target(
+            name: "FuzzTargets",
+            dependencies: fuzzed,
+            path: "Fuzz/Targets",
+            exclude: ["ReplayTests.swift"],
+            swiftSettings: swiftSettings,
+        ),
+        .executableTarget(
+            name: "voidbox-fuzz",
+            dependencies: ["FuzzDriver", "FuzzTargets"],
+            path: "Fuzz/voidbox-fuzz",
+            swiftSettings: swiftSettings,
+        ),
+    ]
 
 let package = Package(
     name: "voidbox",

@@ -84,11 +84,14 @@ struct QEMUCommandLine {
 
     private var disks: [String] {
         let all =
-            [(configuration.boot.rootDisk, Self.rootSerial)]
-            + configuration.disks.enumerated().map { ($0.element.imagePath, Self.diskSerial($0.offset)) }
-        return all.flatMap { path, serial in
+            [(configuration.boot.rootDisk, Self.rootSerial, true)]
+            + configuration.disks.enumerated().map {
+                ($0.element.imagePath, Self.diskSerial($0.offset), $0.element.isReadOnly)
+            }
+        return all.flatMap { path, serial, isReadOnly in
             [
-                "-drive", "id=\(serial),file=\(Self.escaped(path)),format=raw,if=none,readonly=on",
+                "-drive",
+                "id=\(serial),file=\(Self.escaped(path)),format=raw,if=none,readonly=\(isReadOnly ? "on" : "off")",
                 "-device", "virtio-blk-device,drive=\(serial),serial=\(serial)",
             ]
         }

@@ -41,17 +41,20 @@ package struct SandboxConfiguration: Sendable {
         }
     }
 
-    /// A read-only disk image mounted beside the root, such as an agent's program.
+    /// A disk image mounted beside the root, such as an agent's program. It is mounted for reading only.
     package struct Disk: Hashable, Sendable {
         package var imagePath: String
         /// Below `/opt`, its `bin` directory joins the guest's `PATH`.
         package var mountPoint: String
         package var fileSystem: String
+        /// False lets root in the guest write the device, and with it the image.
+        package var isReadOnly: Bool
 
-        package init(imagePath: String, mountPoint: String, fileSystem: String = "ext4") {
+        package init(imagePath: String, mountPoint: String, fileSystem: String = "ext4", isReadOnly: Bool = true) {
             self.imagePath = imagePath
             self.mountPoint = mountPoint
             self.fileSystem = fileSystem
+            self.isReadOnly = isReadOnly
         }
     }
 }

@@ -12,8 +12,11 @@ package final class MMIOTransport: Sendable {
     package static let notifyOffset: UInt64 = 0x50
     private static let configurationOffset: UInt64 = 0x100
 
-    private let configuration: [UInt8]
+    private let description: VirtioDeviceDescription
     private let registers: Mutex<MMIORegisters>
+    /// Held while a register is written and the device is told: where two processors write, the device hears of the writes in
+    /// the order in which the registers had them. Else it might serve a driver that has reset it.
+    private let order = Mutex(())
     private let thread: EventLoopThread
     private let life: LoopConfined<DeviceLife>
     package let interrupt: VirtioInterrupt
@@ -33,7 +36,7 @@ package final class MMIOTransport: Sendable {
         report: @escaping @Sendable (any Error) -> Void,
         make: @escaping @Sendable (VirtioDeviceContext) throws -> any VirtioDevice,
     ) throws {
-        configuration = description.configuration
+        self.description = description
         registers = Mutex(MMIORegisters(description))
         let interrupt = try VirtioInterrupt()
         let kicks = try description.queueSizes.map { _ throws(SyscallError) in try Kick() }
@@ -63,6 +66,7 @@ package final class MMIOTransport: Sendable {
     }
 
     private func readConfiguration(_ offset: UInt64, count: Int) -> UInt64 {
+        let configuration = description.configuration
         guard let start = Int(exactly: offset), start < configuration.count else { return 0 }
         return configuration[start...].prefix(count).reversed().reduce(0) { $0 << 8 | UInt64($1) }
     }
@@ -75,16 +79,56 @@ package final class MMIOTransport: Sendable {
         case Self.notifyOffset:
             if let queue = Int(exactly: value), kicks.indices.contains(queue) { kicks[queue].bell.ring() }
         case 0x64: interrupt.acknowledge(value)
-        default:
-            switch registers.withLock({ $0.write(offset, value) }) {
-            case .none: break
-            case .activate(let queues, let features):
-                thread.submit { [life] loop in life.get(on: loop).activate(queues, features) }
-            case .reset:
-                // The driver may use the memory of its requests as soon as the write is done, so this waits for the device.
-                // Nothing in it throws.
-                try? thread.runBlocking { [life] loop in life.get(on: loop).reset() }
+        default: order.withLock { _ in perform(registers.withLock { $0.write(offset, value) }) }
+        }
+    }
+
+    private func perform(_ action: MMIORegisters.Action) {
+        switch action {
+        case .none: break
+        case .activate(let queues, let features):
+            thread.submit { [life] loop in life.get(on: loop).activate(queues, features) }
+        case .reset:
+            // The driver may use the memory of its requests as soon as the write is done, so this waits for the device.
+            // Nothing in it throws.
+            try? thread.runBlocking { [life] loop in life.get(on: loop).reset() }
+        }
+    }
+
+    // MARK: Saved state
+
+    /// See `State` for when. Blocks until the device's thread has answered.
+    package func save() throws -> State {
+        let saved = try thread.runBlocking { [life] loop in
+            precondition(loop.isSuspended, "a device is saved while nothing happens to it")
+            return life.get(on: loop).save()
+        }
+        var registers = registers.withLock { $0.state }
+        if let saved {
+            for (index, queue) in saved.queues.enumerated() {
+                if let queue { registers.queues[index] = queue }
             }
+        }
+        return State(
+            kind: description.kind.rawValue,
+            configuration: description.configuration,
+            registers: registers,
+            interruptStatus: interrupt.status,
+            needsReset: interrupt.needsReset,
+            device: saved?.device,
+        )
+    }
+
+    /// Goes on where another device stood; see `State`. For a new device, once; after an error it is of no use any more.
+    package func restore(_ state: State) throws {
+        try state.check(against: description)
+        let restored = try MMIORegisters(description, restoring: state.registers)
+        registers.withLock { $0 = restored }
+        interrupt.restore(status: state.interruptStatus, needsReset: state.needsReset)
+        guard let device = state.device else { return }
+        let features = VirtioFeatures(rawValue: state.registers.driverFeatures)
+        try thread.runBlocking { [life] loop in
+            try life.get(on: loop).restore(state.registers.queues, features, device)
         }
     }
 }

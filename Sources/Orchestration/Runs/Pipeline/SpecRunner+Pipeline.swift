@@ -7,9 +7,10 @@ internal import Spec
 /// kind: pipeline. Each box has a machine and an agent of its own; stages run one after another.
 extension SpecRunner {
     func runPipeline(_ pipeline: PipelineSpec, input: String?, _ report: inout RunReport) async throws {
-        let backend = spec.sandbox.mode.sandboxMode.backend
-        report.backend = backend.rawValue
-        report.isolated = backend != .mock
+        // A box with a network may need another one than its neighbour.
+        let backends = Set(pipeline.boxes.map { spec.sandbox.applying($0.sandbox).backend(on: .thisHost) })
+        report.backend = backends.map(\.rawValue).sorted().joined(separator: ", ")
+        report.isolated = !backends.contains(.mock)
         let data = try PipelineData(pipeline, parent: directories?.work)
         do {
             try await runStages(of: pipeline, on: SharedBackend(makeBackend), data, input: input, &report)
