@@ -168,7 +168,7 @@ import Testing
                 isReady.withLock { $0 = true }
                 process.files.write([], to: "/tmp/ready")
                 let socket = "0: 00000000:1F90 00000000:0000 0A"
-                process.files.write(Array("sl local rem st\n\(socket)\n".utf8), to: "/proc/net/tcp")
+                process.files.write(Array("sl local rem st\n\(socket)\n".utf8), to: "/proc/1/net/tcp")
                 try await process.write("now listening\n")
             },
             "client": MockProgram { process in

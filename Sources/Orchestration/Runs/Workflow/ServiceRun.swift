@@ -155,7 +155,8 @@ struct ServiceRun: Sendable {
         case .file(let path): return await poll { (try? await box.stat(path, followLinks: true)) != nil }
         case .port(let port):
             return await poll {
-                for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+                // Not /proc/net, which is a link: files are read without following any.
+                for table in ["/proc/1/net/tcp", "/proc/1/net/tcp6"] {
                     // A box without IPv6 has no second table.
                     guard let bytes = try? await box.readFile(table, limit: 16 << 20) else { continue }
                     if ListeningPorts(String(decoding: bytes, as: UTF8.self)).ports.contains(port) { return true }
