@@ -10,6 +10,9 @@ package final class MMIOTransport: Sendable {
     package static let windowSize: UInt64 = 0x1000
     /// A write of a queue's number here tells the device that the queue has something. `kicks` may be rung instead.
     package static let notifyOffset: UInt64 = 0x50
+    /// A write of `VirtioInterrupt.usedBufferAcknowledgement` here may be left out: the driver's next look at the interrupt
+    /// status then finds the bit still set, and no request.
+    package static let acknowledgeOffset: UInt64 = 0x64
     private static let generationOffset: UInt64 = 0xFC
     private static let configurationOffset: UInt64 = 0x100
 
@@ -85,7 +88,7 @@ package final class MMIOTransport: Sendable {
         switch offset {
         case Self.notifyOffset:
             if let queue = Int(exactly: value), kicks.indices.contains(queue) { kicks[queue].bell.ring() }
-        case 0x64: interrupt.acknowledge(value)
+        case Self.acknowledgeOffset: interrupt.acknowledge(value)
         default: order.withLock { _ in perform(registers.withLock { $0.write(offset, value) }) }
         }
     }
