@@ -97,9 +97,9 @@ let table: [Module] = [
     Module(
         name: "VirtioDevices",
         layer: .virtualization,
-        uses: ["ByteCodec", "LinuxSystem", "MachineMemory", "SharedFS", "Virtio"],
+        uses: ["ByteCodec", "LinuxSystem", "MachineMemory", "Primitives", "SharedFS", "Virtio"],
         tested: true,
-        testUses: ["LinuxSystem", "MachineMemory", "SharedFS", "Virtio", "VirtioDriver"],
+        testUses: ["LinuxSystem", "MachineMemory", "Primitives", "SharedFS", "Virtio", "VirtioDriver"],
     ),
     Module(
         name: "VMM",
@@ -109,7 +109,13 @@ let table: [Module] = [
             "WorkerProtocol",
         ],
     ),
-    Module(name: "WorkerProtocol", layer: .virtualization, uses: ["ByteCodec"], tested: true),
+    Module(
+        name: "WorkerProtocol",
+        layer: .virtualization,
+        uses: ["ByteCodec", "Primitives"],
+        tested: true,
+        testUses: ["Primitives"],
+    ),
 
     // Sandbox: a box and the backends that make one.
     Module(
@@ -140,7 +146,7 @@ let table: [Module] = [
         layer: .sandbox,
         uses: ["LinuxSystem", "Primitives", "Sandboxing"],
         tested: true,
-        testUses: ["Primitives", "Sandboxing"],
+        testUses: ["LinuxSystem", "Primitives", "Sandboxing"],
     ),
 
     // Agents: models, and the programs that talk to them.
@@ -412,9 +418,8 @@ let benchmarks: [Target] = [
 
 /// What the targets of `Fuzz/Targets` parse with.
 let fuzzed: [Target.Dependency] = [
-    "AgentRuntimes", "LinuxBoot", "LinuxSystem", "MachineMemory", "SharedFS", "Spec", "TTRPC", "Virtio",
-    "VirtioDevices",
-    "VirtioDriver",
+    "AgentRuntimes", "LinuxBoot", "LinuxSystem", "MachineMemory", "Primitives", "SharedFS", "Spec", "TTRPC", "Virtio",
+    "VirtioDevices", "VirtioDriver",
 ]
 
 /// The fuzzer is built by `scripts/fuzz` only: it links the toolchain's fuzzing runtime. Everywhere else the same targets are a

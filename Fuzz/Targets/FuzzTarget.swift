@@ -12,7 +12,8 @@ package struct FuzzTarget: Sendable {
     }
 
     package static let all: [FuzzTarget] = [
-        .bzImage, .claudeStream, .elf, .fuse, .spec, .ttrpc, .virtioDevices, .virtioRegisters, .virtqueue,
+        .blockRequest, .bzImage, .claudeStream, .elf, .fuse, .networkFrames, .savedState, .spec, .ttrpc,
+        .virtioDevices, .virtioRegisters, .virtqueue,
     ]
 }
 

@@ -1,5 +1,6 @@
 import LinuxSystem
 import MachineMemory
+import Primitives
 import Virtio
 import VirtioDevices
 import VirtioDriver
@@ -30,18 +31,27 @@ private final class DeviceBench {
 
     init(_ choice: UInt8) throws {
         memory = try GuestMemory(MachineMemoryLayout(size: Place.memory))
-        context = VirtioDeviceContext(loop: try EventLoop(), memory: memory, interrupt: try VirtioInterrupt())
+        let network = NetworkDevice.description(mac: .ofGuest)
+        context = VirtioDeviceContext(
+            loop: try EventLoop(),
+            memory: memory,
+            interrupt: try VirtioInterrupt(),
+            configuration: VirtioConfiguration(network.configuration),
+        )
         let (near, far) = try OwnedFD.socketPair(nonBlocking: true).relinquish()
         host = OwnedFD(adopting: near)
         let stream = OwnedFD(adopting: far)
         let description: VirtioDeviceDescription
-        switch choice & 3 {
+        switch choice & 0x13 {
         case 0:
             description = EntropyDevice.description
             device = EntropyDevice(context)
         case 1:
             description = ConsoleDevice.description(portCount: 1)
             device = try ConsoleDevice(context, ports: [("port", stream.duplicate().relinquish())])
+        case 0x10...0x13:
+            description = network
+            device = try NetworkDevice(context, stream: stream.duplicate().relinquish())
         default:
             let contents = [UInt8](repeating: 7, count: 4096)
             let disk = BlockDevice.Disk(serial: "fuzz", size: 4096, isReadOnly: choice & 1 != 0)

@@ -142,25 +142,27 @@ extension SandboxConfiguration {
                 shareTags: shares.indices.map { "share\($0)" },
                 shareKind: "virtiofs",
             )
-            return WorkerConfiguration(
+            var worker = WorkerConfiguration(
                 memoryBytes: memory.bytes,
                 vcpus: vcpus,
                 commandLine: Self.kernelCommandLine,
                 bootSegment: try bootSegment(names, unixNanoseconds: HostFacts.unixNanoseconds),
                 controlPort: "voidbox.control",
-                disks: [WorkerConfiguration.Disk(serial: Self.rootSerial, isReadOnly: true)]
+                disks: [WorkerConfiguration.Disk(serial: Self.rootSerial, isReadOnly: true, limit: diskLimit)]
                     + zip(disks, serials).map { disk, serial in
-                        WorkerConfiguration.Disk(serial: serial, isReadOnly: disk.isReadOnly)
+                        WorkerConfiguration.Disk(serial: serial, isReadOnly: disk.isReadOnly, limit: diskLimit)
                     },
                 shares: zip(shares, names.shareTags).map { share, tag in
                     WorkerConfiguration.Share(tag: tag, isReadOnly: share.isReadOnly)
                 },
             )
+            if network.isThere { worker.network = WorkerConfiguration.Network(mac: .ofGuest) }
+            return worker
         }
     }
 }
 
-/// The images and directories of a box, open until its worker has them.
+/// The images, directories and network of a box, open until its worker has them.
 private final class BoxFiles {
     private(set) var descriptors: [Int32] = []
 
@@ -172,6 +174,9 @@ private final class BoxFiles {
         }
         for share in configuration.shares {
             descriptors.append(try Directory(share.hostPath).intoDescriptor().relinquish())
+        }
+        if case .frames(let stream) = configuration.network {
+            descriptors.append(try stream.descriptor.duplicate().relinquish())
         }
     }
 

@@ -19,6 +19,8 @@ final class GuestMachine: Sendable {
     private let memory: GuestMemory
     private let ending: Ending
     private let shares: SharedDirectories
+    /// Rung by what nobody has to hear.
+    private let nobody: Doorbell
 
     /// Takes over the worker's descriptors and makes the machine, all but its devices: those have threads, and a process
     /// is jailed while it has one.
@@ -29,6 +31,7 @@ final class GuestMachine: Sendable {
         self.configuration = configuration
         self.ending = ending
         self.shares = shares
+        nobody = try Doorbell()
         let memory = try GuestMemory(MachineMemoryLayout(size: configuration.memoryBytes))
         let kvm = try KVMSystem(adopting: OwnedFD(adopting: WorkerDescriptor.kvm)).createMachine()
         try kvm.setMemory(memory)
@@ -106,15 +109,15 @@ final class GuestMachine: Sendable {
             },
             try makeDevice("entropy", EntropyDevice.description, on: loop) { EntropyDevice($0) },
         ]
-        for (index, disk) in configuration.disks.enumerated() {
+        for (index, settings) in configuration.disks.enumerated() {
             let descriptor = configuration.descriptor(ofDisk: index)
             let size = try OwnedFD.borrowing(descriptor) { file throws(SyscallError) in try file.fileSize() }
-            let disk = BlockDevice.Disk(serial: disk.serial, size: size, isReadOnly: disk.isReadOnly)
+            let disk = BlockDevice.Disk(serial: settings.serial, size: size, isReadOnly: settings.isReadOnly)
             // A thread of its own: a slow file holds up nobody else.
             let thread = try confinement.deviceThread(named: "disk\(index)")
             devices.append(
                 try makeDevice("disk \(disk.serial)", BlockDevice.description(disk), on: thread) {
-                    BlockDevice($0, disk, file: OwnedFD(adopting: descriptor))
+                    BlockDevice($0, disk, file: OwnedFD(adopting: descriptor), limit: settings.limit)
                 }
             )
         }
@@ -126,6 +129,16 @@ final class GuestMachine: Sendable {
                     FileSystemDevice.description(tag: share.tag),
                     on: try confinement.shareThread(named: "share\(index)"),
                 ) { FileSystemDevice($0, try shares.server(index)) }
+            )
+        }
+        if let network = configuration.network {
+            let descriptor = configuration.networkDescriptor
+            devices.append(
+                try makeDevice(
+                    "network",
+                    NetworkDevice.description(mac: network.mac),
+                    on: try confinement.deviceThread(named: "network"),
+                ) { try NetworkDevice($0, stream: descriptor) }
             )
         }
         return devices
@@ -142,7 +155,12 @@ final class GuestMachine: Sendable {
             description,
             on: thread,
             memory: memory,
-            report: { ending.warn("the guest broke the rules of its \(name) device, which stopped: \($0)") },
+            report: { error in
+                let whose =
+                    error is NetworkDevice.PeerViolation
+                    ? "the host broke the rules of the" : "the guest broke the rules of its"
+                ending.warn("\(whose) \(name) device, which stopped: \(error)")
+            },
             make: make,
         )
     }
@@ -154,6 +172,13 @@ final class GuestMachine: Sendable {
             for (queue, kick) in device.kicks.enumerated() {
                 try kvm.connect(kick.bell, toWriteOf: UInt32(queue), at: notify)
             }
+            // The lines are edges, so the acknowledgement tells nobody anything. Swallowed by the kernel it costs the guest
+            // no way out to this process, at each interrupt of each device.
+            try kvm.connect(
+                nobody,
+                toWriteOf: VirtioInterrupt.usedBufferAcknowledgement,
+                at: GuestAddress(Self.address(ofDevice: index) + MMIOTransport.acknowledgeOffset),
+            )
         }
     }
 
@@ -172,8 +197,8 @@ final class GuestMachine: Sendable {
 }
 
 extension WorkerConfiguration {
-    /// Console, entropy, the disks and the shares.
-    fileprivate var deviceCount: Int { 2 + disks.count + shares.count }
+    /// Console, entropy, the disks, the shares and the network.
+    fileprivate var deviceCount: Int { 2 + disks.count + shares.count + (network == nil ? 0 : 1) }
 }
 
 enum GuestMachineError: Error, Hashable, Sendable, CustomStringConvertible {

@@ -53,7 +53,6 @@ package struct MMIORegisters: Hashable, Sendable {
         case 0x44: selectedQueue.map { state.queues[$0].isReady ? 1 : 0 } ?? 0
         case 0x60: interruptStatus
         case 0x70: state.status | (needsReset ? Status.needsReset : 0)
-        case 0xFC: state.configurationGeneration
         // No shared memory: length and base are all ones.
         case 0xB0, 0xB4, 0xB8, 0xBC: .max
         default: 0
@@ -112,7 +111,7 @@ package struct MMIORegisters: Hashable, Sendable {
 
     private mutating func setStatus(_ value: UInt32) -> Action {
         if value == 0 {
-            // What is selected, and the generation, outlive a reset.
+            // What is selected outlives a reset.
             state.status = 0
             state.queues = State(queueCount: queueSizes.count).queues
             state.driverFeatures = 0

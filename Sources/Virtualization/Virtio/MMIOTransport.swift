@@ -10,9 +10,15 @@ package final class MMIOTransport: Sendable {
     package static let windowSize: UInt64 = 0x1000
     /// A write of a queue's number here tells the device that the queue has something. `kicks` may be rung instead.
     package static let notifyOffset: UInt64 = 0x50
+    /// A write of `VirtioInterrupt.usedBufferAcknowledgement` here may be left out: the driver's next look at the interrupt
+    /// status then finds the bit still set, and no request.
+    package static let acknowledgeOffset: UInt64 = 0x64
     private static let configurationOffset: UInt64 = 0x100
 
+    private static let configurationGeneration: UInt64 = 0xFC
+
     private let description: VirtioDeviceDescription
+    private let configuration: VirtioConfiguration
     private let registers: Mutex<MMIORegisters>
     /// Held while a register is written and the device is told: where two processors write, the device hears of the writes in
     /// the order in which the registers had them. Else it might serve a driver that has reset it.
@@ -37,6 +43,8 @@ package final class MMIOTransport: Sendable {
         make: @escaping @Sendable (VirtioDeviceContext) throws -> any VirtioDevice,
     ) throws {
         self.description = description
+        let configuration = VirtioConfiguration(description.configuration)
+        self.configuration = configuration
         registers = Mutex(MMIORegisters(description))
         let interrupt = try VirtioInterrupt()
         let kicks = try description.queueSizes.map { _ throws(SyscallError) in try Kick() }
@@ -44,7 +52,12 @@ package final class MMIOTransport: Sendable {
         self.interrupt = interrupt
         self.kicks = kicks
         life = try thread.runBlocking { loop in
-            let context = VirtioDeviceContext(loop: loop, memory: memory, interrupt: interrupt)
+            let context = VirtioDeviceContext(
+                loop: loop,
+                memory: memory,
+                interrupt: interrupt,
+                configuration: configuration,
+            )
             let life = DeviceLife(try make(context), context, report: report)
             for (queue, kick) in kicks.enumerated() {
                 try life.watch(kick.bell, queue: queue) { kick.bell.answer() }
@@ -56,19 +69,14 @@ package final class MMIOTransport: Sendable {
     /// A read of `count` bytes at an offset of the window. What is not a register reads as zero.
     package func read(_ offset: UInt64, count: Int) -> UInt64 {
         if offset >= Self.configurationOffset {
-            return readConfiguration(offset - Self.configurationOffset, count: count)
+            return configuration.read(offset - Self.configurationOffset, count: count)
         }
         guard count == 4, offset % 4 == 0 else { return 0 }
+        if offset == Self.configurationGeneration { return UInt64(configuration.generation) }
         let value = registers.withLock {
             $0.read(offset, interruptStatus: interrupt.status, needsReset: interrupt.needsReset)
         }
         return UInt64(value)
-    }
-
-    private func readConfiguration(_ offset: UInt64, count: Int) -> UInt64 {
-        let configuration = description.configuration
-        guard let start = Int(exactly: offset), start < configuration.count else { return 0 }
-        return configuration[start...].prefix(count).reversed().reduce(0) { $0 << 8 | UInt64($1) }
     }
 
     /// A write of `count` bytes. What is not a register, and what is not allowed now, is ignored.
@@ -78,7 +86,7 @@ package final class MMIOTransport: Sendable {
         switch offset {
         case Self.notifyOffset:
             if let queue = Int(exactly: value), kicks.indices.contains(queue) { kicks[queue].bell.ring() }
-        case 0x64: interrupt.acknowledge(value)
+        case Self.acknowledgeOffset: interrupt.acknowledge(value)
         default: order.withLock { _ in perform(registers.withLock { $0.write(offset, value) }) }
         }
     }
@@ -112,6 +120,7 @@ package final class MMIOTransport: Sendable {
         return State(
             kind: description.kind.rawValue,
             configuration: description.configuration,
+            configurationGeneration: configuration.generation,
             registers: registers,
             interruptStatus: interrupt.status,
             needsReset: interrupt.needsReset,
@@ -124,6 +133,7 @@ package final class MMIOTransport: Sendable {
         try state.check(against: description)
         let restored = try MMIORegisters(description, restoring: state.registers)
         registers.withLock { $0 = restored }
+        configuration.generation = state.configurationGeneration
         interrupt.restore(status: state.interruptStatus, needsReset: state.needsReset)
         guard let device = state.device else { return }
         let features = VirtioFeatures(rawValue: state.registers.driverFeatures)

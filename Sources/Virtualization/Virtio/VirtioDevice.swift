@@ -34,7 +34,7 @@ package struct VirtioDeviceDescription: Sendable {
     package var features: VirtioFeatures
     /// Largest size of each queue.
     package var queueSizes: [UInt16]
-    /// The device's configuration (its section of chapter 5).
+    /// The device's configuration (its section of chapter 5), at first.
     package var configuration: [UInt8]
 
     package init(
@@ -55,12 +55,20 @@ package struct VirtioDeviceContext {
     package let loop: EventLoop
     package let memory: GuestMemory
     package let interrupt: VirtioInterrupt
+    /// As the driver sees it now; made from the description's.
+    package let configuration: VirtioConfiguration
     private let failure = Failure()
 
-    package init(loop: EventLoop, memory: GuestMemory, interrupt: VirtioInterrupt) {
+    package init(
+        loop: EventLoop,
+        memory: GuestMemory,
+        interrupt: VirtioInterrupt,
+        configuration: VirtioConfiguration = VirtioConfiguration(),
+    ) {
         self.loop = loop
         self.memory = memory
         self.interrupt = interrupt
+        self.configuration = configuration
     }
 
     private final class Failure {

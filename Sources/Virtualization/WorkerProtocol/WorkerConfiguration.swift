@@ -1,4 +1,5 @@
 internal import ByteCodec
+package import Primitives
 
 /// Numbers of the descriptors that a worker is started with. It opens nothing else that has a name.
 package enum WorkerDescriptor {
@@ -13,7 +14,8 @@ package enum WorkerDescriptor {
     package static let kvm: Int32 = 7
     package static let kernel: Int32 = 8
     package static let initramfs: Int32 = 9
-    /// The disks of the configuration, in order, and the directories of its shares behind them.
+    /// The disks of the configuration, in order, the directories of its shares behind them, and then the stream of its
+    /// network.
     package static let firstDisk: Int32 = 10
 }
 
@@ -22,10 +24,12 @@ package struct WorkerConfiguration: Hashable, Sendable {
     package struct Disk: Hashable, Sendable {
         package var serial: String
         package var isReadOnly: Bool
+        package var limit: TransferLimit
 
-        package init(serial: String, isReadOnly: Bool) {
+        package init(serial: String, isReadOnly: Bool, limit: TransferLimit = .none) {
             self.serial = serial
             self.isReadOnly = isReadOnly
+            self.limit = limit
         }
     }
 
@@ -40,6 +44,16 @@ package struct WorkerConfiguration: Hashable, Sendable {
         }
     }
 
+    /// A stream of Ethernet frames in QEMU's framing.
+    package struct Network: Hashable, Sendable {
+        /// The guest's.
+        package var mac: MACAddress
+
+        package init(mac: MACAddress) {
+            self.mac = mac
+        }
+    }
+
     package enum Violation: Error, Hashable, Sendable {
         case version(UInt32)
         case truncated
@@ -48,7 +62,7 @@ package struct WorkerConfiguration: Hashable, Sendable {
         case trailing(count: Int)
     }
 
-    private static let version: UInt32 = 1
+    private static let version: UInt32 = 2
     /// Of a worker's configuration, most of which is the boot segment.
     package static let maxSize = 16 << 20
 
@@ -60,6 +74,7 @@ package struct WorkerConfiguration: Hashable, Sendable {
     package var controlPort: String
     package var disks: [Disk]
     package var shares: [Share]
+    package var network: Network?
     /// Names of layers of the jail that the user does without.
     package var waivedJailLayers: [String] = []
 
@@ -85,6 +100,7 @@ package struct WorkerConfiguration: Hashable, Sendable {
 extension WorkerConfiguration {
     package func descriptor(ofDisk index: Int) -> Int32 { WorkerDescriptor.firstDisk + Int32(index) }
     package func descriptor(ofShare index: Int) -> Int32 { WorkerDescriptor.firstDisk + Int32(disks.count + index) }
+    package var networkDescriptor: Int32 { descriptor(ofShare: shares.count) }
 
     package var encoded: [UInt8] {
         var bytes: [UInt8] = []
@@ -98,12 +114,15 @@ extension WorkerConfiguration {
         for disk in disks {
             bytes.appendField(Array(disk.serial.utf8))
             bytes.append(disk.isReadOnly ? 1 : 0)
+            bytes.append(disk.limit.bytes)
+            bytes.append(disk.limit.operations)
         }
         bytes.append(littleEndian: UInt32(shares.count))
         for share in shares {
             bytes.appendField(Array(share.tag.utf8))
             bytes.append(share.isReadOnly ? 1 : 0)
         }
+        bytes.appendField(network?.mac.bytes ?? [])
         bytes.append(littleEndian: UInt32(waivedJailLayers.count))
         for name in waivedJailLayers { bytes.appendField(Array(name.utf8)) }
         return bytes
@@ -123,12 +142,19 @@ extension WorkerConfiguration {
             let count = try reader.littleEndian(UInt32.self)
             disks = []
             for _ in 0..<count {
-                disks.append(Disk(serial: try reader.text(), isReadOnly: try reader.littleEndian(UInt8.self) != 0))
+                disks.append(
+                    Disk(
+                        serial: try reader.text(),
+                        isReadOnly: try reader.littleEndian(UInt8.self) != 0,
+                        limit: TransferLimit(bytes: try reader.rate(), operations: try reader.rate()),
+                    )
+                )
             }
             shares = []
             for _ in 0..<(try reader.littleEndian(UInt32.self)) {
                 shares.append(Share(tag: try reader.text(), isReadOnly: try reader.littleEndian(UInt8.self) != 0))
             }
+            network = MACAddress(bytes: try reader.field()).map(Network.init)
             for _ in 0..<(try reader.littleEndian(UInt32.self)) { waivedJailLayers.append(try reader.text()) }
             guard reader.remaining == 0 else { throw Violation.trailing(count: reader.remaining) }
         } catch let violation as Violation {
@@ -144,11 +170,22 @@ extension [UInt8] {
         append(littleEndian: UInt32(field.count))
         self += field
     }
+
+    /// Zero for none, which no rate is.
+    fileprivate mutating func append(_ rate: TransferLimit.Rate?) {
+        append(littleEndian: rate?.perSecond ?? 0)
+        append(littleEndian: rate?.burst ?? 0)
+    }
 }
 
 extension ByteReader {
     mutating func field() throws(ByteReaderOverrun) -> [UInt8] {
         Array(try slice(Int(try littleEndian(UInt32.self))))
+    }
+
+    fileprivate mutating func rate() throws(ByteReaderOverrun) -> TransferLimit.Rate? {
+        let (perSecond, burst) = (try littleEndian(UInt64.self), try littleEndian(UInt64.self))
+        return perSecond == 0 ? nil : TransferLimit.Rate(perSecond: perSecond, burst: burst)
     }
 
     mutating func text() throws -> String {

@@ -42,6 +42,7 @@ final class DeviceFixture {
 
     convenience init(
         _ description: VirtioDeviceDescription,
+        negotiating choose: (VirtioFeatures) -> VirtioFeatures = { $0 },
         make: @escaping @Sendable (VirtioDeviceContext) throws -> any VirtioDevice,
     ) throws {
         let memory = try GuestMemory(MachineMemoryLayout(size: 64 << 20))
@@ -49,7 +50,7 @@ final class DeviceFixture {
             DriverQueue(memory, size: 16, base: 0x10_0000 + UInt64($0) * 0x3_0000)
         }
         try self.init(description, memory, queues, make)
-        start(features: description.features)
+        start(features: choose(description.features))
     }
 
     /// A new device in the place of another, over the same memory and with the same driver, from the other's encoded state.
@@ -93,11 +94,17 @@ final class DeviceFixture {
     func kick(_ queue: Int) { write(MMIOTransport.notifyOffset, UInt64(queue)) }
     var status: UInt64 { transport.read(0x70, count: 4) }
 
-    /// Waits until the device has given back a request of a queue.
+    /// Waits until the device has given back a request of a queue; the first of them.
     func used(_ queue: Int) throws -> (head: UInt32, written: UInt32) {
+        try allUsed(queue)[0]
+    }
+
+    /// Waits until the device has given back something; all that it has by then.
+    func allUsed(_ queue: Int) throws -> [(head: UInt32, written: UInt32)] {
         let deadline = ContinuousClock.now + .seconds(30)
         while ContinuousClock.now < deadline {
-            if let first = try queues[queue].takeUsed().first { return first }
+            let used = try queues[queue].takeUsed()
+            if !used.isEmpty { return used }
             try transport.interrupt.bell.waitBriefly()
         }
         throw Silence()

@@ -15,7 +15,6 @@ import Testing
         registers.status = 15
         registers.driverFeatures = VirtioFeatures.transport.rawValue
         registers.queueSelect = 1
-        registers.configurationGeneration = 3
         for (index, size) in [256, 64].enumerated() as EnumeratedSequence<[UInt16]> {
             registers.queues[index].size = size
             registers.queues[index].isReady = true
@@ -28,6 +27,7 @@ import Testing
         return MMIOTransport.State(
             kind: 1,
             configuration: [1, 2, 3],
+            configurationGeneration: 3,
             registers: registers,
             interruptStatus: 1,
             needsReset: false,

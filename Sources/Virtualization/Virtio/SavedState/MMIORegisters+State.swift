@@ -9,7 +9,6 @@ extension MMIORegisters {
         package var driverFeaturesSelect: UInt32 = 0
         package var driverFeatures: UInt64 = 0
         package var queueSelect: UInt32 = 0
-        package var configurationGeneration: UInt32 = 0
         package var queues: [VirtQueue.State]
 
         init(queueCount: Int) {
@@ -17,7 +16,7 @@ extension MMIORegisters {
         }
 
         package func write(to writer: inout SavedStateWriter) {
-            for value in [status, deviceFeaturesSelect, driverFeaturesSelect, queueSelect, configurationGeneration] {
+            for value in [status, deviceFeaturesSelect, driverFeaturesSelect, queueSelect] {
                 writer.append(value)
             }
             writer.append(driverFeatures)
@@ -29,7 +28,6 @@ extension MMIORegisters {
             deviceFeaturesSelect = try reader.integer()
             driverFeaturesSelect = try reader.integer()
             queueSelect = try reader.integer()
-            configurationGeneration = try reader.integer()
             driverFeatures = try reader.integer()
             queues = try reader.list(limit: Self.maxQueues) { reader throws(SavedStateViolation) in
                 try reader.state()

@@ -19,8 +19,10 @@ extension MMIOTransport {
         private static let maxDevice = 1 << 20
 
         package var kind: UInt32
-        /// The driver may have kept copies, so the new device must have the same.
+        /// As the device began with it: the new one must begin with the same. What has changed since is in the device's
+        /// state.
         package var configuration: [UInt8]
+        package var configurationGeneration: UInt32
         package var registers: MMIORegisters.State
         package var interruptStatus: UInt32
         package var needsReset: Bool
@@ -30,6 +32,7 @@ extension MMIOTransport {
         package func write(to writer: inout SavedStateWriter) {
             writer.append(kind)
             writer.append(configuration)
+            writer.append(configurationGeneration)
             writer.append(registers)
             writer.append(interruptStatus)
             writer.append(needsReset)
@@ -40,6 +43,7 @@ extension MMIOTransport {
         package init(from reader: inout SavedStateReader) throws(SavedStateViolation) {
             kind = try reader.integer()
             configuration = try reader.bytes(limit: Self.maxConfiguration)
+            configurationGeneration = try reader.integer()
             registers = try reader.state()
             interruptStatus = try reader.integer()
             needsReset = try reader.boolean()
@@ -49,6 +53,7 @@ extension MMIOTransport {
         package init(
             kind: UInt32,
             configuration: [UInt8],
+            configurationGeneration: UInt32,
             registers: MMIORegisters.State,
             interruptStatus: UInt32,
             needsReset: Bool,
@@ -56,6 +61,7 @@ extension MMIOTransport {
         ) {
             self.kind = kind
             self.configuration = configuration
+            self.configurationGeneration = configurationGeneration
             self.registers = registers
             self.interruptStatus = interruptStatus
             self.needsReset = needsReset
