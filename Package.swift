@@ -97,9 +97,9 @@ let table: [Module] = [
     Module(
         name: "VirtioDevices",
         layer: .virtualization,
-        uses: ["ByteCodec", "LinuxSystem", "MachineMemory", "SharedFS", "Virtio"],
+        uses: ["ByteCodec", "LinuxSystem", "MachineMemory", "SharedFS", "Virtio", "WorkerProtocol"],
         tested: true,
-        testUses: ["LinuxSystem", "MachineMemory", "Virtio", "VirtioDriver"],
+        testUses: ["LinuxSystem", "MachineMemory", "Virtio", "VirtioDriver", "WorkerProtocol"],
     ),
     Module(
         name: "VMM",
@@ -398,7 +398,10 @@ let fuzzers: [Target] =
     Context.environment["VOIDBOX_FUZZ"] == nil
     ? []
     : [.target(name: "FuzzDriver", path: "Fuzz/FuzzDriver", swiftSettings: swiftSettings)]
-        + [("ttrpc", "TTRPC"), ("spec", "Spec"), ("claude-stream", "AgentRuntimes"), ("fuse", "SharedFS")].map {
+        + [
+            ("ttrpc", "TTRPC"), ("spec", "Spec"), ("claude-stream", "AgentRuntimes"), ("fuse", "SharedFS"),
+            ("vsock", "VirtioDevices"),
+        ].map {
             name,
             module in
             .executableTarget(

@@ -105,6 +105,7 @@ final class GuestMachine: Sendable {
                 try ConsoleDevice($0, ports: [(port, WorkerDescriptor.control)])
             },
             try makeDevice("entropy", EntropyDevice.description, on: loop) { EntropyDevice($0) },
+            try makeDevice("balloon", BalloonDevice.description(), on: loop) { BalloonDevice($0) },
         ]
         for (index, disk) in configuration.disks.enumerated() {
             let descriptor = configuration.descriptor(ofDisk: index)
@@ -126,6 +127,23 @@ final class GuestMachine: Sendable {
                     FileSystemDevice.description(tag: share.tag),
                     on: try confinement.shareThread(named: "share\(index)"),
                 ) { FileSystemDevice($0, try shares.server(index)) }
+            )
+        }
+        if let vsock = configuration.vsock {
+            let (listener, dialler) = (configuration.vsockListenerDescriptor, configuration.vsockDiallerDescriptor)
+            devices.append(
+                try makeDevice(
+                    "vsock",
+                    VsockDevice.description(guestCID: vsock.guestCID),
+                    on: try confinement.vsockThread(named: "vsock"),
+                ) {
+                    try VsockDevice(
+                        $0,
+                        guestCID: vsock.guestCID,
+                        listener: OwnedFD(adopting: listener),
+                        dialler: OwnedFD(adopting: dialler),
+                    )
+                }
             )
         }
         return devices
@@ -172,8 +190,8 @@ final class GuestMachine: Sendable {
 }
 
 extension WorkerConfiguration {
-    /// Console, entropy, the disks and the shares.
-    fileprivate var deviceCount: Int { 2 + disks.count + shares.count }
+    /// Console, entropy, balloon, the disks, the shares and the vsock.
+    fileprivate var deviceCount: Int { 3 + disks.count + shares.count + (vsock == nil ? 0 : 1) }
 }
 
 enum GuestMachineError: Error, Hashable, Sendable, CustomStringConvertible {

@@ -10,13 +10,14 @@ package final class MMIOTransport: Sendable {
     package static let windowSize: UInt64 = 0x1000
     /// A write of a queue's number here tells the device that the queue has something. `kicks` may be rung instead.
     package static let notifyOffset: UInt64 = 0x50
+    private static let generationOffset: UInt64 = 0xFC
     private static let configurationOffset: UInt64 = 0x100
 
-    private let configuration: [UInt8]
     private let registers: Mutex<MMIORegisters>
     private let thread: EventLoopThread
     private let life: LoopConfined<DeviceLife>
     package let interrupt: VirtioInterrupt
+    package let configuration: ConfigurationSpace
     package let kicks: [Kick]
 
     /// Rung when the guest has put something into a queue.
@@ -33,15 +34,21 @@ package final class MMIOTransport: Sendable {
         report: @escaping @Sendable (any Error) -> Void,
         make: @escaping @Sendable (VirtioDeviceContext) throws -> any VirtioDevice,
     ) throws {
-        configuration = description.configuration
+        let configuration = ConfigurationSpace(description.configuration, writable: description.writableConfiguration)
         registers = Mutex(MMIORegisters(description))
         let interrupt = try VirtioInterrupt()
         let kicks = try description.queueSizes.map { _ throws(SyscallError) in try Kick() }
         self.thread = thread
         self.interrupt = interrupt
+        self.configuration = configuration
         self.kicks = kicks
         life = try thread.runBlocking { loop in
-            let context = VirtioDeviceContext(loop: loop, memory: memory, interrupt: interrupt)
+            let context = VirtioDeviceContext(
+                loop: loop,
+                memory: memory,
+                interrupt: interrupt,
+                configuration: configuration,
+            )
             let life = DeviceLife(try make(context), context, report: report)
             for (queue, kick) in kicks.enumerated() {
                 try life.watch(kick.bell, queue: queue) { kick.bell.answer() }
@@ -53,23 +60,22 @@ package final class MMIOTransport: Sendable {
     /// A read of `count` bytes at an offset of the window. What is not a register reads as zero.
     package func read(_ offset: UInt64, count: Int) -> UInt64 {
         if offset >= Self.configurationOffset {
-            return readConfiguration(offset - Self.configurationOffset, count: count)
+            return configuration.read(offset - Self.configurationOffset, count: count)
         }
         guard count == 4, offset % 4 == 0 else { return 0 }
+        if offset == Self.generationOffset { return UInt64(configuration.generation) }
         let value = registers.withLock {
             $0.read(offset, interruptStatus: interrupt.status, needsReset: interrupt.needsReset)
         }
         return UInt64(value)
     }
 
-    private func readConfiguration(_ offset: UInt64, count: Int) -> UInt64 {
-        guard let start = Int(exactly: offset), start < configuration.count else { return 0 }
-        return configuration[start...].prefix(count).reversed().reduce(0) { $0 << 8 | UInt64($1) }
-    }
-
     /// A write of `count` bytes. What is not a register, and what is not allowed now, is ignored.
     package func write(_ offset: UInt64, _ value: UInt64, count: Int) {
-        guard count == 4, offset % 4 == 0, offset < Self.configurationOffset else { return }
+        if offset >= Self.configurationOffset {
+            return configuration.write(offset - Self.configurationOffset, value, count: count)
+        }
+        guard count == 4, offset % 4 == 0 else { return }
         let value = UInt32(truncatingIfNeeded: value)
         switch offset {
         case Self.notifyOffset:

@@ -19,17 +19,21 @@ package struct VirtioDeviceDescription: Sendable {
     package var queueSizes: [UInt16]
     /// The device's configuration (its section of chapter 5).
     package var configuration: [UInt8]
+    /// Of the configuration, what the driver may write.
+    package var writableConfiguration: Range<Int>
 
     package init(
         kind: VirtioDeviceKind,
         features: VirtioFeatures = [],
         queueSizes: [UInt16],
         configuration: [UInt8] = [],
+        writableConfiguration: Range<Int> = 0..<0,
     ) {
         self.kind = kind
         self.features = features.union(.transport)
         self.queueSizes = queueSizes
         self.configuration = configuration
+        self.writableConfiguration = writableConfiguration
     }
 }
 
@@ -38,11 +42,18 @@ package struct VirtioDeviceContext {
     package let loop: EventLoop
     package let memory: GuestMemory
     package let interrupt: VirtioInterrupt
+    package let configuration: ConfigurationSpace
 
-    package init(loop: EventLoop, memory: GuestMemory, interrupt: VirtioInterrupt) {
+    package init(
+        loop: EventLoop,
+        memory: GuestMemory,
+        interrupt: VirtioInterrupt,
+        configuration: ConfigurationSpace,
+    ) {
         self.loop = loop
         self.memory = memory
         self.interrupt = interrupt
+        self.configuration = configuration
     }
 }
 

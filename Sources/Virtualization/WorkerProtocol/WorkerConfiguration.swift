@@ -13,7 +13,8 @@ package enum WorkerDescriptor {
     package static let kvm: Int32 = 7
     package static let kernel: Int32 = 8
     package static let initramfs: Int32 = 9
-    /// The disks of the configuration, in order, and the directories of its shares behind them.
+    /// The disks of the configuration, in order, the directories of its shares behind them, and behind those the two sockets
+    /// of its vsock.
     package static let firstDisk: Int32 = 10
 }
 
@@ -40,12 +41,23 @@ package struct WorkerConfiguration: Hashable, Sendable {
         }
     }
 
+    /// Stream sockets between the guest and programs of the host.
+    package struct Vsock: Hashable, Sendable {
+        /// What the guest is called, 3 or more.
+        package var guestCID: UInt32
+
+        package init(guestCID: UInt32) {
+            self.guestCID = guestCID
+        }
+    }
+
     package enum Violation: Error, Hashable, Sendable {
         case version(UInt32)
         case truncated
         case tooLong
         case notUTF8
         case trailing(count: Int)
+        case guestCID(UInt32)
     }
 
     private static let version: UInt32 = 1
@@ -62,6 +74,7 @@ package struct WorkerConfiguration: Hashable, Sendable {
     package var shares: [Share]
     /// Names of layers of the jail that the user does without.
     package var waivedJailLayers: [String] = []
+    package var vsock: Vsock?
 
     package init(
         memoryBytes: UInt64,
@@ -85,6 +98,10 @@ package struct WorkerConfiguration: Hashable, Sendable {
 extension WorkerConfiguration {
     package func descriptor(ofDisk index: Int) -> Int32 { WorkerDescriptor.firstDisk + Int32(index) }
     package func descriptor(ofShare index: Int) -> Int32 { WorkerDescriptor.firstDisk + Int32(disks.count + index) }
+    /// A listening Unix socket.
+    package var vsockListenerDescriptor: Int32 { descriptor(ofShare: shares.count) }
+    /// A socket that takes a `DialRequest` and answers with a `DialReply`.
+    package var vsockDiallerDescriptor: Int32 { descriptor(ofShare: shares.count + 1) }
 
     package var encoded: [UInt8] {
         var bytes: [UInt8] = []
@@ -106,6 +123,7 @@ extension WorkerConfiguration {
         }
         bytes.append(littleEndian: UInt32(waivedJailLayers.count))
         for name in waivedJailLayers { bytes.appendField(Array(name.utf8)) }
+        bytes.append(littleEndian: vsock?.guestCID ?? 0)
         return bytes
     }
 
@@ -130,6 +148,10 @@ extension WorkerConfiguration {
                 shares.append(Share(tag: try reader.text(), isReadOnly: try reader.littleEndian(UInt8.self) != 0))
             }
             for _ in 0..<(try reader.littleEndian(UInt32.self)) { waivedJailLayers.append(try reader.text()) }
+            let guestCID = try reader.littleEndian(UInt32.self)
+            // The first three names are those of nobody, of a machine itself and of its host; the last one is everybody's.
+            guard guestCID == 0 || (3..<UInt32.max).contains(guestCID) else { throw Violation.guestCID(guestCID) }
+            vsock = guestCID == 0 ? nil : Vsock(guestCID: guestCID)
             guard reader.remaining == 0 else { throw Violation.trailing(count: reader.remaining) }
         } catch let violation as Violation {
             throw violation

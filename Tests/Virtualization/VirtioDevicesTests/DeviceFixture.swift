@@ -12,6 +12,8 @@ final class DeviceFixture {
     let transport: MMIOTransport
     let queues: [DriverQueue]
     private let complaints: Complaints
+    /// Given back by the device, and not asked for yet.
+    private var unseen: [Int: [(head: UInt32, written: UInt32)]] = [:]
 
     final class Complaints: Sendable {
         let texts = Mutex<[String]>([])
@@ -66,10 +68,18 @@ final class DeviceFixture {
     func used(_ queue: Int) throws -> (head: UInt32, written: UInt32) {
         let deadline = ContinuousClock.now + .seconds(30)
         while ContinuousClock.now < deadline {
-            if let first = try queues[queue].takeUsed().first { return first }
+            if let first = try takeUsed(queue) { return first }
             try transport.interrupt.bell.waitBriefly()
         }
         throw Silence()
+    }
+
+    /// The next request of a queue that the device has given back; nil if there is none now.
+    func takeUsed(_ queue: Int) throws -> (head: UInt32, written: UInt32)? {
+        unseen[queue, default: []] += try queues[queue].takeUsed()
+        guard let first = unseen[queue]?.first else { return nil }
+        unseen[queue]?.removeFirst()
+        return first
     }
 
     /// Waits until the device has stopped over something its driver did; what it said.
