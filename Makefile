@@ -1,5 +1,5 @@
 # Every target is one script, which also runs without make and answers --help.
-.PHONY: all help setup kernel guest demo test test-kvm check bench fuzz generate clean
+.PHONY: all help setup kernel guest demo test test-kvm stress-kvm check bench bench-lab fuzz generate clean
 
 all:      ## Debug build
 	swift build
@@ -17,10 +17,14 @@ test:     ## All tests
 	scripts/test
 test-kvm: ## The tests that need a complete /dev/kvm, in an emulated machine if need be
 	scripts/test-kvm
+stress-kvm: ## Hundreds of boots, many machines at once, killed workers, races for the outside of a share
+	scripts/stress-kvm
 check:    ## Format, shell scripts, unsafe budget, generated code
 	scripts/check
 bench:    ## Measure against peers, into .build/bench.json
 	scripts/bench
+bench-lab: ## Measure our own machine monitor against QEMU's with KVM, into .build/bench-lab.json
+	scripts/bench-lab
 fuzz:     ## A minute of fuzzing for each target
 	scripts/fuzz
 generate: ## Regenerate code from Protos/

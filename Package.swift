@@ -90,16 +90,18 @@ let table: [Module] = [
     Module(
         name: "Virtio",
         layer: .virtualization,
-        uses: ["LinuxSystem", "MachineMemory"],
+        uses: ["ByteCodec", "LinuxSystem", "MachineMemory"],
         tested: true,
-        testUses: ["MachineMemory", "VirtioDriver"],
+        testUses: ["LinuxSystem", "MachineMemory", "VirtioDriver"],
     ),
     Module(
         name: "VirtioDevices",
         layer: .virtualization,
-        uses: ["ByteCodec", "LinuxSystem", "MachineMemory", "SharedFS", "Virtio", "WorkerProtocol"],
+        uses: ["ByteCodec", "LinuxSystem", "MachineMemory", "Primitives", "SharedFS", "Virtio", "WorkerProtocol"],
         tested: true,
-        testUses: ["LinuxSystem", "MachineMemory", "Virtio", "VirtioDriver", "WorkerProtocol"],
+        testUses: [
+            "LinuxSystem", "MachineMemory", "Primitives", "SharedFS", "Virtio", "VirtioDriver", "WorkerProtocol",
+        ],
     ),
     Module(
         name: "VMM",
@@ -109,7 +111,13 @@ let table: [Module] = [
             "WorkerProtocol",
         ],
     ),
-    Module(name: "WorkerProtocol", layer: .virtualization, uses: ["ByteCodec"], tested: true),
+    Module(
+        name: "WorkerProtocol",
+        layer: .virtualization,
+        uses: ["ByteCodec", "Primitives"],
+        tested: true,
+        testUses: ["Primitives"],
+    ),
 
     // Sandbox: a box and the backends that make one.
     Module(
@@ -140,7 +148,7 @@ let table: [Module] = [
         layer: .sandbox,
         uses: ["LinuxSystem", "Primitives", "Sandboxing"],
         tested: true,
-        testUses: ["Primitives", "Sandboxing"],
+        testUses: ["LinuxSystem", "Primitives", "Sandboxing"],
     ),
 
     // Agents: models, and the programs that talk to them.
@@ -230,6 +238,11 @@ let suites: [Suite] = [
         uses: [
             "LinuxSystem", "Primitives", "SandboxKVM", "SandboxMock", "SandboxQEMU", "Sandboxing", "TestSupport",
         ],
+    ),
+    Suite(
+        name: "HostileGuestTests",
+        path: "Sandbox/HostileGuestTests",
+        uses: ["LinuxSystem", "Primitives", "SandboxKVM", "Sandboxing", "TestSupport", "WorkerProtocol"],
     ),
     Suite(
         name: "CommandLineTests",
@@ -380,37 +393,65 @@ let testSupport: [Target] = [
         path: "Tests/Support/jail-probe",
         swiftSettings: swiftSettings,
     ),
-    .target(name: "TestSupport", path: "Tests/Support/TestSupport", swiftSettings: swiftSettings),
+    .target(
+        name: "TestSupport",
+        dependencies: ["LinuxSystem"],
+        path: "Tests/Support/TestSupport",
+        swiftSettings: swiftSettings
+    ),
 ]
 
 /// Figures against a peer; not part of the product.
 let benchmarks: [Target] = [
+    .target(name: "BenchmarkSupport", path: "Benchmarks/BenchmarkSupport", swiftSettings: swiftSettings),
     .executableTarget(
         name: "voidbox-bench",
-        dependencies: ["LinuxSystem", "Primitives", "SandboxQEMU", "Sandboxing"],
+        dependencies: ["BenchmarkSupport", "LinuxSystem", "Primitives", "SandboxQEMU", "Sandboxing"],
         path: "Benchmarks/voidbox-bench",
         swiftSettings: swiftSettings,
-    )
+    ),
+    .executableTarget(
+        name: "voidbox-bench-lab",
+        dependencies: ["BenchmarkSupport", "LinuxSystem", "Primitives", "SandboxKVM", "SandboxQEMU", "Sandboxing"],
+        path: "Benchmarks/voidbox-bench-lab",
+        swiftSettings: swiftSettings,
+    ),
 ]
 
-/// libFuzzer targets, built by `scripts/fuzz` only: they link the toolchain's fuzzing runtime.
+/// What the targets of `Fuzz/Targets` parse with.
+let fuzzed: [Target.Dependency] = [
+    "AgentRuntimes", "LinuxBoot", "LinuxSystem", "MachineMemory", "Primitives", "SharedFS", "Spec", "TTRPC", "Virtio",
+    "VirtioDevices", "VirtioDriver",
+]
+
+/// The fuzzer is built by `scripts/fuzz` only: it links the toolchain's fuzzing runtime. Everywhere else the same targets are a
+/// test, which replays the inputs that are kept.
 let fuzzers: [Target] =
     Context.environment["VOIDBOX_FUZZ"] == nil
-    ? []
-    : [.target(name: "FuzzDriver", path: "Fuzz/FuzzDriver", swiftSettings: swiftSettings)]
-        + [
-            ("ttrpc", "TTRPC"), ("spec", "Spec"), ("claude-stream", "AgentRuntimes"), ("fuse", "SharedFS"),
-            ("vsock", "VirtioDevices"),
-        ].map {
-            name,
-            module in
-            .executableTarget(
-                name: "fuzz-\(name)",
-                dependencies: ["FuzzDriver", "LinuxSystem", .target(name: module)],
-                path: "Fuzz/\(name)",
-                swiftSettings: swiftSettings,
-            )
-        }
+    ? [
+        .testTarget(
+            name: "FuzzTargetsTests",
+            dependencies: fuzzed,
+            path: "Fuzz/Targets",
+            swiftSettings: swiftSettings,
+        )
+    ]
+    : [
+        .target(name: "FuzzDriver", path: "Fuzz/FuzzDriver", swiftSettings: swiftSettings),
+        .target(
+            name: "FuzzTargets",
+            dependencies: fuzzed,
+            path: "Fuzz/Targets",
+            exclude: ["ReplayTests.swift"],
+            swiftSettings: swiftSettings,
+        ),
+        .executableTarget(
+            name: "voidbox-fuzz",
+            dependencies: ["FuzzDriver", "FuzzTargets"],
+            path: "Fuzz/voidbox-fuzz",
+            swiftSettings: swiftSettings,
+        ),
+    ]
 
 let package = Package(
     name: "voidbox",

@@ -1,3 +1,4 @@
+import BenchmarkSupport
 import Foundation
 import LinuxSystem
 import Primitives
@@ -11,10 +12,6 @@ import Sandboxing
 let environment = ProcessInfo.processInfo.environment
 let boots = environment["VOIDBOX_BENCH_BOOTS"].flatMap { Int($0) } ?? 12
 let execs = 300
-
-func say(_ text: String) {
-    FileHandle.standardError.write(Data("bench: \(text)\n".utf8))
-}
 
 let prefix = "voidbox-bench-"
 let temporary = FileManager.default.temporaryDirectory
@@ -131,13 +128,5 @@ results.append(
 await box.stop(grace: .seconds(2))
 withExtendedLifetime(peer) {}
 
-let encoder = JSONEncoder()
-encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-let file = CommandLine.arguments.dropFirst().first ?? "bench.json"
-try encoder.encode(results).write(to: URL(filePath: file))
-for result in results {
-    let figures = String(format: "%10.2f %10.2f  %5.2f", result.ours, result.peer, result.ratio)
-    print(
-        "\(result.name.padding(toLength: 26, withPad: " ", startingAt: 0)) \(figures)  \(result.unit) (\(result.peerName))"
-    )
-}
+try results.write(to: CommandLine.arguments.dropFirst().first ?? "bench.json")
+results.printTable()

@@ -102,8 +102,15 @@ extension ExecPolicy {
     }
 }
 
+extension SandboxSpec {
+    /// The backend that such a box runs on.
+    package func backend(on host: HostVirtualization) -> BackendName {
+        mode.sandboxMode.backend(on: host, needsNetwork: network)
+    }
+}
+
 extension SandboxSpec.Mode {
-    package var sandboxMode: SandboxMode {
+    fileprivate var sandboxMode: SandboxMode {
         switch self {
         case .auto: .auto
         case .kvm: .kvm

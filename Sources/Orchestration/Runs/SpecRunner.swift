@@ -72,7 +72,7 @@ package struct SpecRunner: Sendable {
         _ report: inout RunReport,
         _ body: (any SandboxInstance, inout RunReport) async throws -> Void,
     ) async throws {
-        let name = spec.sandbox.mode.sandboxMode.backend
+        let name = spec.sandbox.backend(on: .thisHost)
         report.backend = name.rawValue
         report.isolated = name != .mock
         let (configuration, warnings) = try BoxBuilder(environment: environment, file: file).configuration(

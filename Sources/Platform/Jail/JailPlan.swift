@@ -29,6 +29,8 @@ package struct JailPlan: Sendable {
     }
 
     /// Who the process is afterwards, where it starts as root. A process of another user stays that user.
+    ///
+    /// A user with other processes has no limit on threads outside of a user namespace: it would count them all.
     package enum Identity: Hashable, Sendable {
         /// A user that owns nothing and that no other process has, drawn at random from 0x7000_0000 on.
         case unique

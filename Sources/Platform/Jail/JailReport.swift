@@ -34,12 +34,17 @@ package struct JailReport: Hashable, Sendable, CustomStringConvertible {
     /// Whether every layer holds in full.
     package var isComplete: Bool { entries.allSatisfy { $0.state == .installed } }
 
+    /// One line for each layer that does not hold in full.
+    package var shortfalls: String { Self.describe(entries.filter { $0.state != .installed }) }
+
     mutating func append(_ layer: JailLayer, _ state: State) {
         entries.append(Entry(layer, state))
     }
 
     /// One line for each layer.
-    package var description: String {
+    package var description: String { Self.describe(entries) }
+
+    private static func describe(_ entries: [Entry]) -> String {
         entries.map { entry in
             switch entry.state {
             case .installed: "\(entry.layer): installed"

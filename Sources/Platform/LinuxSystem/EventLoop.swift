@@ -53,6 +53,11 @@ package final class EventLoop {
             if first { _ = eventfd_write(bell.rawValue, 1) }
         }
 
+        /// Blocks until there is a job, or the time is over; whether there is one.
+        fileprivate func wait(for duration: Duration) throws(SyscallError) -> Bool {
+            try bell.waitUntilReadable(for: duration)
+        }
+
         fileprivate func take() -> [@Sendable () -> Void] {
             var value: eventfd_t = 0
             // SAFETY: eventfd_read stores one 8-byte value.
@@ -81,6 +86,8 @@ package final class EventLoop {
     private var alarms: [UInt64: Alarm] = [:]
     private var nextToken: UInt64 = 1
     private var running = false
+    /// While true only the mailbox is served: no handler is called and no timer rings.
+    package private(set) var isSuspended = false
 
     /// Also makes this process ignore `SIGPIPE`.
     package init() throws(SyscallError) {
@@ -138,27 +145,46 @@ package final class EventLoop {
         running = false
     }
 
+    /// Serves nothing but the mailbox from now on, so that all else stays as it is. What happens meanwhile is found when the
+    /// loop resumes. On the loop's thread.
+    package func suspend() {
+        isSuspended = true
+    }
+
+    package func resume() {
+        isSuspended = false
+    }
+
     // MARK: One turn
 
     private static let eventsPerTurn = 64
 
     private func turn() throws(SyscallError) {
+        if isSuspended {
+            if try mailbox.wait(for: .seconds(86_400)) { serveMailbox() }
+            return
+        }
         var events = unsafe [epoll_event](repeating: epoll_event(), count: Self.eventsPerTurn)
         let timeout = timeUntilNextAlarm()
         let count = try retrying("epoll_wait") {
             // SAFETY: the kernel fills at most `eventsPerTurn` entries of an array of that size.
             unsafe epoll_wait(epoll.rawValue, &events, Int32(Self.eventsPerTurn), timeout)
         }
-        for index in 0..<Int(count) {
+        // A job may suspend the loop: what else was reported is reported again when it resumes.
+        for index in 0..<Int(count) where !isSuspended {
             // SAFETY: the kernel filled `count` entries, and this loop only ever stores u64 in their unions.
             let (token, readiness) = unsafe (events[index].data.u64, Readiness(rawValue: events[index].events))
             if token == 0 {
-                for job in mailbox.take() { job() }
+                serveMailbox()
             } else {
                 watched[token]?.handler(readiness)
             }
         }
-        ringAlarms()
+        if !isSuspended { ringAlarms() }
+    }
+
+    private func serveMailbox() {
+        for job in mailbox.take() { job() }
     }
 
     private func timeUntilNextAlarm() -> Int32 {

@@ -48,6 +48,15 @@ package final class EventLoopThread: Sendable {
         return try done.take().get()
     }
 
+    /// Blocks until the loop serves nothing but what is posted to it.
+    package func suspend() throws {
+        try runBlocking { $0.suspend() }
+    }
+
+    package func resume() {
+        submit { $0.resume() }
+    }
+
     /// Ends the thread after the jobs that are already posted.
     package func stop() {
         submit { $0.stop() }

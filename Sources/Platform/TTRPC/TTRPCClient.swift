@@ -15,17 +15,24 @@ package final class TTRPCClient: Sendable {
     private let thread: EventLoopThread
     private let state = Mutex(State())
 
-    private struct State {
+    fileprivate struct State {
         var machine = ClientMachine()
         var outgoing = ByteQueue()
-        var calls: [UInt32: CheckedContinuation<[UInt8], any Error>] = [:]
+        var calls: [UInt32: CallState] = [:]
         var streams: [UInt32: StreamState] = [:]
-        /// Cancelled before their continuation was there.
-        var cancelled: Set<UInt32> = []
         var watch: EventLoop.Watch?
         var wantsWrite = false
         var end: TTRPCConnectionEnd?
         var endWaiters: [CheckedContinuation<TTRPCConnectionEnd, Never>] = []
+    }
+
+    /// A unary call, from its request on the wire until its task has the outcome.
+    fileprivate enum CallState {
+        /// Sent; the task does not wait yet.
+        case sent
+        case awaited(CheckedContinuation<[UInt8], any Error>)
+        /// Over before the task waited.
+        case over(Result<[UInt8], any Error>)
     }
 
     fileprivate struct StreamState {
@@ -62,27 +69,22 @@ package final class TTRPCClient: Sendable {
         timeout: Duration? = nil,
         metadata: [(key: String, value: String)] = [],
     ) async throws -> [UInt8] {
-        let (id, bytes) = try open(method, payload, kind: .unary, timeout: timeout, metadata: metadata)
+        try Task.checkCancellation()
+        let id = try open(method, payload, kind: .unary, timeout: timeout, metadata: metadata) { $0.calls[$1] = .sent }
+        if let timeout { expire(id, after: timeout) }
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 state.withLockWaking { state, wakeups in
-                    if state.cancelled.remove(id) != nil {
-                        return wakeups.resume(continuation, throwing: CancellationError())
+                    if case .over(let result) = state.calls[id] {
+                        state.calls[id] = nil
+                        wakeups.resume(continuation, with: result)
+                    } else {
+                        state.calls[id] = .awaited(continuation)
                     }
-                    if let end = state.end { return wakeups.resume(continuation, throwing: TTRPCError.closed(end)) }
-                    state.calls[id] = continuation
-                    send(bytes, &state)
                 }
-                if let timeout { expire(id, after: timeout) }
             }
         } onCancel: {
-            state.withLockWaking { state, wakeups in
-                if let continuation = state.calls.removeValue(forKey: id) {
-                    wakeups.resume(continuation, throwing: CancellationError())
-                } else {
-                    state.cancelled.insert(id)
-                }
-            }
+            state.withLockWaking { $0.finish(id, .failure(CancellationError()), &$1) }
         }
     }
 
@@ -92,11 +94,8 @@ package final class TTRPCClient: Sendable {
         _ payload: [UInt8],
         sends: Bool = true,
     ) throws(TTRPCError) -> TTRPCClientStream {
-        let (id, bytes) = try open(method, payload, kind: sends ? .stream : .serverStream, timeout: nil, metadata: [])
-        state.withLock { state in
-            state.streams[id] = StreamState()
-            send(bytes, &state)
-        }
+        let kind: ClientMachine.Kind = sends ? .stream : .serverStream
+        let id = try open(method, payload, kind: kind, timeout: nil, metadata: []) { $0.streams[$1] = StreamState() }
         return TTRPCClientStream(id: id, client: self)
     }
 
@@ -117,24 +116,35 @@ package final class TTRPCClient: Sendable {
         }
     }
 
+    /// Sends a request and has it registered, all under one lock: a server refuses an identifier below one that it has
+    /// seen, so requests must leave in the order of their identifiers.
     private func open(
         _ method: TTRPCMethod,
         _ payload: [UInt8],
         kind: ClientMachine.Kind,
         timeout: Duration?,
         metadata: [(key: String, value: String)],
-    ) throws(TTRPCError) -> (id: UInt32, bytes: [UInt8]) {
+        _ register: (inout State, UInt32) -> Void,
+    ) throws(TTRPCError) -> UInt32 {
         try state.withLock { state throws(TTRPCError) in
             if let end = state.end { throw .closed(end) }
-            return try state.machine.open(method, payload, kind: kind, timeout: timeout, metadata: metadata)
+            let (id, bytes) = try state.machine.open(
+                method,
+                payload,
+                kind: kind,
+                timeout: timeout,
+                metadata: metadata,
+            )
+            register(&state, id)
+            send(bytes, &state)
+            return id
         }
     }
 
     private func expire(_ id: UInt32, after timeout: Duration) {
         thread.submit { [weak self] loop in
             _ = loop.schedule(after: timeout) {
-                let late = self?.state.withLock { $0.calls.removeValue(forKey: id) }
-                late?.resume(throwing: TTRPCError.deadlineExceeded)
+                self?.state.withLockWaking { $0.finish(id, .failure(TTRPCError.deadlineExceeded), &$1) }
             }
         }
     }
@@ -210,8 +220,8 @@ package final class TTRPCClient: Sendable {
         for event in try state.machine.receive(bytes) {
             switch event {
             case .response(let id, let result):
-                if let call = state.calls.removeValue(forKey: id) {
-                    wakeups.resume(call, with: result.mapError { TTRPCError.status($0) as any Error })
+                if state.calls[id] != nil {
+                    state.finish(id, result.mapError { TTRPCError.status($0) }, &wakeups)
                     continue
                 }
                 if case .success(let payload) = result, !payload.isEmpty {
@@ -254,14 +264,26 @@ package final class TTRPCClient: Sendable {
         state.withLockWaking { state, wakeups in
             guard state.end == nil else { return }
             state.end = reason
-            for call in state.calls.values { wakeups.resume(call, throwing: TTRPCError.closed(reason)) }
-            state.calls = [:]
+            for id in state.calls.keys { state.finish(id, .failure(TTRPCError.closed(reason)), &wakeups) }
             for id in state.streams.keys { state.streams[id]?.finish(.failure(.closed(reason)), &wakeups) }
             for waiter in state.endWaiters { wakeups.resume(waiter, returning: reason) }
             state.endWaiters = []
         }
         thread.submit { [self] loop in
             if let watch = state.withLock({ $0.watch.take() }) { loop.remove(watch) }
+        }
+    }
+}
+
+extension TTRPCClient.State {
+    /// The outcome of a unary call, unless it has one.
+    fileprivate mutating func finish(_ id: UInt32, _ result: Result<[UInt8], any Error>, _ wakeups: inout Wakeups) {
+        switch calls[id] {
+        case .sent: calls[id] = .over(result)
+        case .awaited(let continuation):
+            calls[id] = nil
+            wakeups.resume(continuation, with: result)
+        case .over, nil: break
         }
     }
 }

@@ -32,6 +32,11 @@ package struct KVMBackend: SandboxBackend {
         host = try MachineHost()
     }
 
+    /// The program that a box runs in.
+    package static func workerPath(environment: [String: String]) throws(SandboxError) -> String {
+        try WorkerProgram.locate(environment: environment)
+    }
+
     /// The layers of the worker's jail that the user does without: `VOIDBOX_WAIVE_JAIL`, names with commas between.
     private static func waivedJailLayers(_ environment: [String: String]) throws(SandboxError) -> [String] {
         let names = (environment["VOIDBOX_WAIVE_JAIL"] ?? "").split(separator: ",").map(String.init)

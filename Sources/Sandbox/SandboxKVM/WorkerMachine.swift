@@ -40,21 +40,13 @@ final class WorkerMachine: VirtualMachine {
             files.adopt(opened.sockets)
         }
 
-        var request = SpawnRequest(
-            path: program,
-            argv: [WorkerProgram.name, SandboxLeaks.processTag()],
-            environment: [],
-        )
-        request.parentDeathSignal = Signal.kill
-        request.startsSession = true  // Ctrl-C in the terminal is for voidbox, which ends the machine properly.
-        request.noNewPrivileges = true
         // In the order of WorkerDescriptor.
         let descriptors = [
             nothing.rawValue, nothing.rawValue, errors.second.rawValue,
             reports.second.rawValue, settingsFile.rawValue, console.second.rawValue, control.second.rawValue,
             kvm.rawValue, kernel.rawValue, initramfs.rawValue,
         ]
-        let process = try await spawn(request, descriptors + files.descriptors, host.spawner)
+        let process = try await spawn(program: program, descriptors + files.descriptors, host.spawner)
         let machine = WorkerMachine(
             process,
             vsock: vsock,
@@ -65,13 +57,21 @@ final class WorkerMachine: VirtualMachine {
         return (machine, try GuestClient(adopting: control.keepFirst(), on: host.loop, box: configuration.name))
     }
 
-    /// In a process namespace of its own, where the host allows it; the jail's report says where it does not.
-    private static func spawn(
-        _ request: SpawnRequest,
+    /// Starts the program of a worker, in a process namespace of its own where the host allows it; the jail's report says
+    /// where it does not. `descriptors` are in the order of `WorkerDescriptor`.
+    static func spawn(
+        program: String,
         _ descriptors: [Int32],
         _ spawner: Spawner,
     ) async throws -> Spawner.SpawnedProcess {
-        var request = request
+        var request = SpawnRequest(
+            path: program,
+            argv: [WorkerProgram.name, SandboxLeaks.processTag()],
+            environment: [],
+        )
+        request.parentDeathSignal = Signal.kill
+        request.startsSession = true  // Ctrl-C in the terminal is for voidbox, which ends the machine properly.
+        request.noNewPrivileges = true
         request.startsProcessNamespace = true
         do {
             return try await spawner.spawn(request, descriptors: descriptors)
@@ -154,33 +154,42 @@ extension SandboxConfiguration {
                 shareTags: shares.indices.map { "share\($0)" },
                 shareKind: "virtiofs",
             )
-            var settings = WorkerConfiguration(
+            var worker = WorkerConfiguration(
                 memoryBytes: memory.bytes,
                 vcpus: vcpus,
                 commandLine: Self.kernelCommandLine,
                 bootSegment: try bootSegment(names, unixNanoseconds: HostFacts.unixNanoseconds),
                 controlPort: "voidbox.control",
-                disks: ([Self.rootSerial] + serials).map { WorkerConfiguration.Disk(serial: $0, isReadOnly: true) },
+                disks: [WorkerConfiguration.Disk(serial: Self.rootSerial, isReadOnly: true, limit: diskLimit)]
+                    + zip(disks, serials).map { disk, serial in
+                        WorkerConfiguration.Disk(serial: serial, isReadOnly: disk.isReadOnly, limit: diskLimit)
+                    },
                 shares: zip(shares, names.shareTags).map { share, tag in
                     WorkerConfiguration.Share(tag: tag, isReadOnly: share.isReadOnly)
                 },
             )
-            settings.vsock = vsock.map { WorkerConfiguration.Vsock(guestCID: $0.guestCID) }
-            return settings
+            if network.isThere { worker.network = WorkerConfiguration.Network(mac: .ofGuest) }
+            worker.vsock = vsock.map { WorkerConfiguration.Vsock(guestCID: $0.guestCID) }
+            return worker
         }
     }
 }
 
-/// The images and directories of a box, open until its worker has them.
+/// The images, directories and network of a box, open until its worker has them.
 private final class BoxFiles {
     private(set) var descriptors: [Int32] = []
 
     init(_ configuration: SandboxConfiguration) throws(SyscallError) {
-        for path in [configuration.boot.rootDisk] + configuration.disks.map(\.imagePath) {
-            descriptors.append(try OwnedFD.open(path, OwnedFD.readOnly).relinquish())
+        descriptors.append(try OwnedFD.open(configuration.boot.rootDisk, OwnedFD.readOnly).relinquish())
+        for disk in configuration.disks {
+            let access = disk.isReadOnly ? OwnedFD.readOnly : OwnedFD.readWrite
+            descriptors.append(try OwnedFD.open(disk.imagePath, access).relinquish())
         }
         for share in configuration.shares {
             descriptors.append(try Directory(share.hostPath).intoDescriptor().relinquish())
+        }
+        if case .frames(let stream) = configuration.network {
+            descriptors.append(try stream.descriptor.duplicate().relinquish())
         }
     }
 

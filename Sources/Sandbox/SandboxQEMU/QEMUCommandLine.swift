@@ -12,6 +12,8 @@ struct QEMUCommandLine {
         static let monitor: Int32 = 4
         static let console: Int32 = 5
         static let initramfs: Int32 = 6
+        /// Of a box whose network is a stream of frames.
+        static let network: Int32 = 7
     }
 
     static let controlPortName = "voidbox.control"
@@ -84,14 +86,24 @@ struct QEMUCommandLine {
 
     private var disks: [String] {
         let all =
-            [(configuration.boot.rootDisk, Self.rootSerial)]
-            + configuration.disks.enumerated().map { ($0.element.imagePath, Self.diskSerial($0.offset)) }
-        return all.flatMap { path, serial in
+            [(configuration.boot.rootDisk, Self.rootSerial, true)]
+            + configuration.disks.enumerated().map {
+                ($0.element.imagePath, Self.diskSerial($0.offset), $0.element.isReadOnly)
+            }
+        return all.flatMap { path, serial, isReadOnly in
             [
-                "-drive", "id=\(serial),file=\(Self.escaped(path)),format=raw,if=none,readonly=on",
+                "-drive",
+                "id=\(serial),file=\(Self.escaped(path)),format=raw,if=none,readonly=\(isReadOnly ? "on" : "off")"
+                    + throttling,
                 "-device", "virtio-blk-device,drive=\(serial),serial=\(serial)",
             ]
         }
+    }
+
+    private var throttling: String {
+        let limit = configuration.diskLimit
+        let bytes = limit.bytes.map { ",throttling.bps-total=\($0.perSecond)" } ?? ""
+        return bytes + (limit.operations.map { ",throttling.iops-total=\($0.perSecond)" } ?? "")
     }
 
     private var shares: [String] {
@@ -109,6 +121,11 @@ struct QEMUCommandLine {
         switch configuration.network {
         case .none: ["-nic", "none"]
         case .user: ["-netdev", "user,id=net,ipv6=off", "-device", "virtio-net-device,netdev=net"]
+        case .frames:
+            [
+                "-netdev", "stream,id=net,server=off,addr.type=fd,addr.str=\(Descriptor.network)",
+                "-device", "virtio-net-device,netdev=net,host_mtu=65520",
+            ]
         }
     }
 

@@ -39,10 +39,13 @@ final class QEMUMachine: VirtualMachine {
         )
         request.parentDeathSignal = Signal.kill
         request.startsSession = true  // Ctrl-C in the terminal is for voidbox, which ends the machine properly.
-        let descriptors = [
+        var descriptors = [
             nothing.rawValue, nothing.rawValue, errors.second.rawValue,
             control.second.rawValue, monitor.second.rawValue, console.second.rawValue, initramfs.rawValue,
         ]
+        if case .frames(let stream) = commandLine.configuration.network {
+            descriptors.append(stream.descriptor.rawValue)
+        }
         let process: Spawner.SpawnedProcess
         do {
             process = try await host.spawner.spawn(request, descriptors: descriptors)

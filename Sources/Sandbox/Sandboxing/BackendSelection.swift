@@ -28,16 +28,19 @@ package struct HostVirtualization: Hashable, Sendable {
         self.hasHardwareVirtualization = hasHardwareVirtualization
     }
 
-    package var qemuAcceleration: QEMUAcceleration {
-        mayOpenKVM && hasHardwareVirtualization ? .kvm : .tcg
-    }
+    /// Whether guests run on the processor itself.
+    package var isAccelerated: Bool { mayOpenKVM && hasHardwareVirtualization }
+
+    package var qemuAcceleration: QEMUAcceleration { isAccelerated ? .kvm : .tcg }
 }
 
 extension SandboxMode {
-    /// The backend this mode means. `auto` stays with QEMU until kvm has a network and host directories too.
-    package var backend: BackendName {
+    /// The backend this mode means for a box on a host: of the real ones `kvm` where guests run on the processor itself, else
+    /// `qemu`. A box with a network is QEMU's, as long as kvm has none.
+    package func backend(on host: HostVirtualization, needsNetwork: Bool) -> BackendName {
         switch self {
-        case .auto, .local, .qemu: .qemu
+        case .auto, .local: host.isAccelerated && !needsNetwork ? .kvm : .qemu
+        case .qemu: .qemu
         case .kvm: .kvm
         case .mock: .mock
         }

@@ -1,3 +1,4 @@
+package import LinuxSystem
 package import Primitives
 
 /// What a box is made of, before it exists.
@@ -12,6 +13,8 @@ package struct SandboxConfiguration: Sendable {
     package var environment: [String: String] = [:]
     package var shares: [Share] = []
     package var disks: [Disk] = []
+    /// Of each disk by itself, the root's too. Under qemu a burst is a tenth of a second's worth, whatever it says here.
+    package var diskLimit = TransferLimit.none
     package var vsock: Vsock?
     package var boot: BootArtifacts
     package var policy = ExecPolicy()
@@ -27,6 +30,24 @@ package struct SandboxConfiguration: Sendable {
         case none
         /// User-mode network of the backend: 10.0.2.15, gateway 10.0.2.2, DNS 10.0.2.3.
         case user
+        /// The same addresses, on a network of the caller's own.
+        case frames(FrameStream)
+
+        /// Whether the guest has an interface to configure.
+        package var isThere: Bool { self != .none }
+    }
+
+    /// One end of a Unix stream socket whose other end is a network: Ethernet frames of at most 65538 bytes, each after its
+    /// length as four bytes, big-endian. The box takes a copy of the descriptor.
+    package final class FrameStream: Hashable, Sendable {
+        package let descriptor: OwnedFD
+
+        package init(_ descriptor: consuming OwnedFD) {
+            self.descriptor = descriptor
+        }
+
+        package static func == (left: FrameStream, right: FrameStream) -> Bool { left === right }
+        package func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(self)) }
     }
 
     /// A host directory that appears in the guest.
@@ -57,17 +78,20 @@ package struct SandboxConfiguration: Sendable {
         }
     }
 
-    /// A read-only disk image mounted beside the root, such as an agent's program.
+    /// A disk image mounted beside the root, such as an agent's program. It is mounted for reading only.
     package struct Disk: Hashable, Sendable {
         package var imagePath: String
         /// Below `/opt`, its `bin` directory joins the guest's `PATH`.
         package var mountPoint: String
         package var fileSystem: String
+        /// False lets root in the guest write the device, and with it the image.
+        package var isReadOnly: Bool
 
-        package init(imagePath: String, mountPoint: String, fileSystem: String = "ext4") {
+        package init(imagePath: String, mountPoint: String, fileSystem: String = "ext4", isReadOnly: Bool = true) {
             self.imagePath = imagePath
             self.mountPoint = mountPoint
             self.fileSystem = fileSystem
+            self.isReadOnly = isReadOnly
         }
     }
 }

@@ -11,7 +11,7 @@ struct BoxOptions: ParsableArguments {
     @Option(name: .shortAndLong, help: "Take the box from this specification's sandbox section.", completion: .file())
     var file: String?
 
-    @Option(help: "How to run the box: auto, qemu or mock (no isolation).")
+    @Option(help: "How to run the box: auto, kvm, qemu or mock (no isolation).")
     var mode: SandboxSpec.Mode?
 
     @Option(name: .customLong("memory-mb"), help: "Memory of the box in MiB (default 1024).")
@@ -82,7 +82,7 @@ struct BoxOptions: ParsableArguments {
             if network { spec.sandbox.network = true }
             spec.sandbox.env.merge(variables()) { $1 }
             spec.sandbox.mounts += try mounts()
-            let name = spec.sandbox.mode.sandboxMode.backend
+            let name = spec.sandbox.backend(on: .thisHost)
             let base = file ?? FileManager.default.currentDirectoryPath + "/-"
             let (configuration, warnings) = try BoxBuilder(environment: environment, file: base).configuration(
                 name: spec.name,

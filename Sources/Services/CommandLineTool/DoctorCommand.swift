@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import Foundation
 internal import LinuxSystem
 internal import Runs
+internal import SandboxKVM
 internal import SandboxQEMU
 internal import Sandboxing
 
@@ -69,6 +70,7 @@ extension HostProbe {
         let locator = AssetLocator(environment: environment)
         return HostProbe(
             qemuPath: try? QEMUProgram.locate(environment: environment),
+            workerPath: try? KVMBackend.workerPath(environment: environment),
             kvmDeviceExists: HostFacts.exists("/dev/kvm"),
             kvmDeviceUsable: HostFacts.mayReadAndWrite("/dev/kvm"),
             hasHardwareVirtualization: HostFacts.hasHardwareVirtualization,

@@ -20,6 +20,8 @@ struct HostFinding: Codable, Hashable, Sendable {
 /// What the findings are made from, read once, so that deciding is pure.
 struct HostProbe: Sendable {
     var qemuPath: String?
+    /// The program of our own machine monitor.
+    var workerPath: String?
     var kvmDeviceExists: Bool
     var kvmDeviceUsable: Bool
     var hasHardwareVirtualization: Bool
@@ -29,15 +31,28 @@ struct HostProbe: Sendable {
 
 extension HostProbe {
     var findings: [HostFinding] {
-        [qemu, acceleration, memoryFinding] + assets.map(finding(for:))
+        [acceleration, worker, qemu, memoryFinding] + assets.map(finding(for:))
+    }
+
+    private var isAccelerated: Bool { kvmDeviceExists && kvmDeviceUsable && hasHardwareVirtualization }
+
+    private var worker: HostFinding {
+        if let workerPath { return HostFinding(id: "voidbox-vmm", status: .ok, summary: workerPath) }
+        return HostFinding(
+            id: "voidbox-vmm",
+            status: isAccelerated ? .missing : .warning,
+            summary: "voidbox-vmm, the program that runs boxes on KVM, is neither beside voidbox nor in PATH",
+            hint: "swift build --product voidbox-vmm, or name it in VOIDBOX_VMM",
+        )
     }
 
     private var qemu: HostFinding {
         guard let qemuPath else {
             return HostFinding(
                 id: "qemu",
-                status: .missing,
-                summary: "qemu-system-x86_64 is not installed",
+                status: isAccelerated ? .warning : .missing,
+                summary: "qemu-system-x86_64 is not installed"
+                    + (isAccelerated ? "; boxes with a network need it" : ""),
                 hint: "apt-get install qemu-system-x86",
             )
         }
@@ -47,7 +62,7 @@ extension HostProbe {
     private var acceleration: HostFinding {
         switch (kvmDeviceExists, kvmDeviceUsable, hasHardwareVirtualization) {
         case (true, true, true):
-            HostFinding(id: "kvm", status: .ok, summary: "/dev/kvm with hardware virtualization")
+            HostFinding(id: "kvm", status: .ok, summary: "/dev/kvm with hardware virtualization: mode auto uses it")
         case (true, false, true):
             HostFinding(
                 id: "kvm",

@@ -30,7 +30,7 @@ struct RunCommand: AsyncParsableCommand {
     @Option(name: .shortAndLong, help: "Input for the agent: it finds it in /workspace/input.json.")
     var input: String?
 
-    @Option(help: "How to run boxes: auto, qemu or mock (no isolation). Wins over sandbox.mode.")
+    @Option(help: "How to run boxes: auto, kvm, qemu or mock (no isolation). Wins over sandbox.mode.")
     var mode: SandboxSpec.Mode?
 
     @Flag(help: "Show only warnings while it works.")

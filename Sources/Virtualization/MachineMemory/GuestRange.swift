@@ -43,6 +43,10 @@ package struct GuestRange: @unchecked Sendable {
 
     /// Writes the bytes to the front; they fit.
     package func write(_ bytes: [UInt8]) {
+        write(bytes[...])
+    }
+
+    package func write(_ bytes: ArraySlice<UInt8>) {
         check(0, bytes.count)
         // SAFETY: checked above.
         unsafe bytes.withUnsafeBytes { source in

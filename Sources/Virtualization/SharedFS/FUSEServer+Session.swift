@@ -6,6 +6,48 @@ struct FUSESession {
     /// changes the numbers.
     let servingUID: UInt32
     let servingGID: UInt32
+
+    static var ofThisProcess: FUSESession {
+        FUSESession(servingUID: HostFacts.userID, servingGID: HostFacts.groupID)
+    }
+}
+
+/// What of a server a guest's kernel cannot do without when it goes on with another.
+extension FUSEServer {
+    package struct Progress: Hashable, Sendable {
+        package var isInitialized: Bool
+        /// Numbers from here on were never given.
+        package var nextNode: UInt64
+        package var nextHandle: UInt64
+
+        package init(isInitialized: Bool, nextNode: UInt64, nextHandle: UInt64) {
+            self.isInitialized = isInitialized
+            self.nextNode = nextNode
+            self.nextHandle = nextHandle
+        }
+    }
+
+    package enum ProgressViolation: Error, Hashable, Sendable {
+        case node(UInt64)
+        case handle(UInt64)
+    }
+
+    /// Far more than a server gives in its life, and far from where counting ends.
+    private static let maxNumber: UInt64 = 1 << 62
+
+    package var progress: Progress {
+        Progress(isInitialized: session != nil, nextNode: nodes.nextID, nextHandle: handles.nextID)
+    }
+
+    /// Goes on after another server of the same directory. All files but the root have to be looked up again.
+    package func resume(_ progress: Progress) throws(ProgressViolation) {
+        guard (FUSE.rootID + 1...Self.maxNumber).contains(progress.nextNode) else { throw .node(progress.nextNode) }
+        guard (1...Self.maxNumber).contains(progress.nextHandle) else { throw .handle(progress.nextHandle) }
+        reset()
+        nodes.nextID = max(nodes.nextID, progress.nextNode)
+        handles.nextID = max(handles.nextID, progress.nextHandle)
+        if progress.isInitialized { session = .ofThisProcess }
+    }
 }
 
 extension FUSEServer {
@@ -24,7 +66,7 @@ extension FUSEServer {
         guard major == FUSE.major, minor >= FUSE.oldestMinor else { throw refusal(.protocolError) }
         let readAhead: UInt32 = try request.integer()
         let offered = FUSE.InitFlags(rawValue: try request.integer())
-        session = FUSESession(servingUID: HostFacts.userID, servingGID: HostFacts.groupID)
+        session = .ofThisProcess
         var wanted: FUSE.InitFlags = [
             .asyncRead, .atomicTruncate, .bigWrites, .autoInvalidateData, .doReaddirplus, .readdirplusAuto,
             .asyncDirectIO, .parallelDirectoryOperations, .maxPages, .handleKillPrivileges2,

@@ -29,7 +29,7 @@ final class Handle {
 struct HandleTable {
     private let limit: Int
     private var handles: [UInt64: Handle] = [:]
-    private var nextID: UInt64 = 1
+    var nextID: UInt64 = 1
 
     init(limit: Int) {
         self.limit = limit

@@ -12,7 +12,7 @@ struct NodeTable {
     /// The nodes with a reference. The hand of the clock spares each that was used since it last came by.
     private var clock: [Node] = []
     private var hand = 0
-    private var nextID = FUSE.rootID + 1
+    var nextID = FUSE.rootID + 1
 
     /// How deep a file may be below the nearest directory that is held.
     private static let maxDepth = 4096

@@ -105,17 +105,16 @@ final class GuestMachine: Sendable {
                 try ConsoleDevice($0, ports: [(port, WorkerDescriptor.control)])
             },
             try makeDevice("entropy", EntropyDevice.description, on: loop) { EntropyDevice($0) },
-            try makeDevice("balloon", BalloonDevice.description(), on: loop) { BalloonDevice($0) },
         ]
-        for (index, disk) in configuration.disks.enumerated() {
+        for (index, settings) in configuration.disks.enumerated() {
             let descriptor = configuration.descriptor(ofDisk: index)
             let size = try OwnedFD.borrowing(descriptor) { file throws(SyscallError) in try file.fileSize() }
-            let disk = BlockDevice.Disk(serial: disk.serial, size: size, isReadOnly: disk.isReadOnly)
+            let disk = BlockDevice.Disk(serial: settings.serial, size: size, isReadOnly: settings.isReadOnly)
             // A thread of its own: a slow file holds up nobody else.
             let thread = try confinement.deviceThread(named: "disk\(index)")
             devices.append(
                 try makeDevice("disk \(disk.serial)", BlockDevice.description(disk), on: thread) {
-                    BlockDevice($0, disk, file: OwnedFD(adopting: descriptor))
+                    BlockDevice($0, disk, file: OwnedFD(adopting: descriptor), limit: settings.limit)
                 }
             )
         }
@@ -127,6 +126,17 @@ final class GuestMachine: Sendable {
                     FileSystemDevice.description(tag: share.tag),
                     on: try confinement.shareThread(named: "share\(index)"),
                 ) { FileSystemDevice($0, try shares.server(index)) }
+            )
+        }
+        devices.append(try makeDevice("balloon", BalloonDevice.description, on: loop) { BalloonDevice($0) })
+        if let network = configuration.network {
+            let descriptor = configuration.networkDescriptor
+            devices.append(
+                try makeDevice(
+                    "network",
+                    NetworkDevice.description(mac: network.mac),
+                    on: try confinement.deviceThread(named: "network"),
+                ) { try NetworkDevice($0, stream: descriptor) }
             )
         }
         if let vsock = configuration.vsock {
@@ -160,7 +170,12 @@ final class GuestMachine: Sendable {
             description,
             on: thread,
             memory: memory,
-            report: { ending.warn("the guest broke the rules of its \(name) device, which stopped: \($0)") },
+            report: { error in
+                let whose =
+                    error is NetworkDevice.PeerViolation
+                    ? "the host broke the rules of the" : "the guest broke the rules of its"
+                ending.warn("\(whose) \(name) device, which stopped: \(error)")
+            },
             make: make,
         )
     }
@@ -190,8 +205,10 @@ final class GuestMachine: Sendable {
 }
 
 extension WorkerConfiguration {
-    /// Console, entropy, balloon, the disks, the shares and the vsock.
-    fileprivate var deviceCount: Int { 3 + disks.count + shares.count + (vsock == nil ? 0 : 1) }
+    /// Console, entropy, the disks, the shares, the balloon, the network and the vsock.
+    fileprivate var deviceCount: Int {
+        3 + disks.count + shares.count + (network == nil ? 0 : 1) + (vsock == nil ? 0 : 1)
+    }
 }
 
 enum GuestMachineError: Error, Hashable, Sendable, CustomStringConvertible {

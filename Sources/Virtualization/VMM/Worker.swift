@@ -45,7 +45,7 @@ package enum Worker {
         if !shares.isEmpty { plan.limits.openFiles = SharedDirectories.openFiles }
         plan.waived = Set(configuration.waivedJailLayers.compactMap(JailLayer.init(rawValue:)))
         let report = try Jail.apply(plan)
-        if !report.isComplete { ending.report(.warning("the machine's jail is not complete: \(report)")) }
+        if !report.isComplete { ending.report(.warning("the machine's jail is not complete: \(report.shortfalls)")) }
         return ThreadConfinement(plan.waived.contains(.seccomp) ? nil : filters)
     }
 }

@@ -26,18 +26,24 @@ package struct DescriptorChain: Sendable {
     /// Copies as much as there is room for; how much.
     @discardableResult
     package func write(_ bytes: some Collection<UInt8>) -> Int {
-        var rest = ArraySlice(bytes)
-        for range in writable where !rest.isEmpty {
-            let part = rest.prefix(range.count)
-            range.write(Array(part))
-            rest = rest.dropFirst(part.count)
-        }
-        return bytes.count - rest.count
+        writable.write(ArraySlice(bytes))
     }
 }
 
 /// Buffers in order, as one stretch of bytes.
 extension [GuestRange] {
+    /// Copies as much as there is room for; how much.
+    @discardableResult
+    package func write(_ bytes: ArraySlice<UInt8>) -> Int {
+        var rest = bytes
+        for range in self where !rest.isEmpty {
+            let part = rest.prefix(range.count)
+            range.write(part)
+            rest = rest.dropFirst(part.count)
+        }
+        return bytes.count - rest.count
+    }
+
     /// The first `count` bytes.
     package func firstBytes(_ count: Int) -> [GuestRange] {
         var rest = count

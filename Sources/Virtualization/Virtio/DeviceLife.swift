@@ -6,50 +6,73 @@ final class DeviceLife {
     private let device: any VirtioDevice
     private let context: VirtioDeviceContext
     private let report: (any Error) -> Void
-    private var isActive = false
+    /// Nil without a driver, or with one that broke the rules.
+    private var queues: [VirtQueue?]?
 
     init(_ device: any VirtioDevice, _ context: VirtioDeviceContext, report: @escaping (any Error) -> Void) {
         self.device = device
         self.context = context
         self.report = report
+        context.onFailure { [unowned self] in fail($0) }
     }
 
     /// Serves a queue when its bell rings. The bell lives as long as the loop.
     func watch(_ bell: borrowing Doorbell, queue: Int, answer: @escaping () -> Void) throws(SyscallError) {
         _ = try context.loop.watch(bell.descriptor, for: .readable) { [self] _ in
             answer()
-            guard isActive else { return }
-            attempt { try device.notified(queue: queue) }
+            guard queues != nil else { return }
+            context.attempt { try device.notified(queue: queue) }
         }
     }
 
     func activate(_ states: [VirtQueue.State], _ features: VirtioFeatures) {
-        attempt {
-            let queues = try states.map { state throws(VirtQueue.Violation) -> VirtQueue? in
-                state.isReady ? try VirtQueue(state, features: features, memory: context.memory) : nil
-            }
-            isActive = true
-            try device.activate(queues, features: features)
-            // What the driver made available before it was done is served without a kick.
-            for index in queues.indices where queues[index] != nil { try device.notified(queue: index) }
+        context.attempt { try start(states, features, restoring: nil) }
+    }
+
+    private func start(_ states: [VirtQueue.State], _ features: VirtioFeatures, restoring state: [UInt8]?) throws {
+        // There is a driver from here on, whose queues may be where they cannot be: that is a failure as any other.
+        self.queues = []
+        let queues = try states.map { state throws(VirtQueue.Violation) -> VirtQueue? in
+            state.isReady ? try VirtQueue(state, features: features, memory: context.memory) : nil
         }
+        self.queues = queues
+        try device.activate(queues, features: features)
+        if let state { try device.restore(decoding: state) }
+        // What the driver made available before is served without a kick.
+        for index in queues.indices where queues[index] != nil { try device.notified(queue: index) }
     }
 
     func reset() {
-        isActive = false
+        queues = nil
         device.reset()
         context.interrupt.clear()
     }
 
     /// A driver that breaks the rules loses its device until it resets it; nothing else is touched.
-    private func attempt(_ body: () throws -> Void) {
+    private func fail(_ error: any Error) {
+        guard queues != nil else { return }
+        queues = nil
+        device.reset()
+        context.interrupt.requestReset()
+        report(error)
+    }
+
+    // MARK: Saved state
+
+    /// How far each queue was served, and what the device remembers; nil without a driver.
+    func save() -> (queues: [VirtQueue.State?], device: [UInt8])? {
+        guard let queues else { return nil }
+        return (queues.map { $0?.state }, device.encodedState)
+    }
+
+    /// Instead of `activate`. After an error the device is without a driver.
+    func restore(_ states: [VirtQueue.State], _ features: VirtioFeatures, _ state: [UInt8]) throws {
         do {
-            try body()
+            try start(states, features, restoring: state)
         } catch {
-            isActive = false
+            queues = nil
             device.reset()
-            context.interrupt.requestReset()
-            report(error)
+            throw error
         }
     }
 }

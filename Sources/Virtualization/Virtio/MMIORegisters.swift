@@ -1,7 +1,7 @@
 /// The registers of one device and the order in which a driver may write them (virtio 1.2, sections 3.1 and 4.2.2).
 ///
 /// A value without I/O: a write answers with what the device is to do.
-struct MMIORegisters: Hashable, Sendable {
+package struct MMIORegisters: Hashable, Sendable {
     /// Bits of the status register (section 2.1).
     enum Status {
         static let acknowledge: UInt32 = 1
@@ -18,12 +18,7 @@ struct MMIORegisters: Hashable, Sendable {
         case activate([VirtQueue.State], VirtioFeatures)
     }
 
-    private(set) var status: UInt32 = 0
-    private(set) var queues: [VirtQueue.State]
-    private var deviceFeaturesSelect: UInt32 = 0
-    private var driverFeaturesSelect: UInt32 = 0
-    private var driverFeatures: UInt64 = 0
-    private var queueSelect: UInt32 = 0
+    private(set) var state: State
     private let kind: VirtioDeviceKind
     private let features: VirtioFeatures
     private let queueSizes: [UInt16]
@@ -32,12 +27,19 @@ struct MMIORegisters: Hashable, Sendable {
         kind = description.kind
         features = description.features
         queueSizes = description.queueSizes
-        queues = Array(repeating: VirtQueue.State(), count: queueSizes.count)
+        state = State(queueCount: queueSizes.count)
+    }
+
+    /// Those that a driver had filled in before.
+    init(_ description: VirtioDeviceDescription, restoring state: State) throws(RestoreViolation) {
+        try state.check(against: description)
+        self.init(description)
+        self.state = state
     }
 
     /// Nil for a queue that there is not.
     private var selectedQueue: Int? {
-        Int(exactly: queueSelect).flatMap { queues.indices.contains($0) ? $0 : nil }
+        Int(exactly: state.queueSelect).flatMap { state.queues.indices.contains($0) ? $0 : nil }
     }
 
     func read(_ offset: UInt64, interruptStatus: UInt32, needsReset: Bool) -> UInt32 {
@@ -46,11 +48,11 @@ struct MMIORegisters: Hashable, Sendable {
         case 0x04: 2
         case 0x08: kind.rawValue
         case 0x0C: 0x4256_4F56  // "VOVB", the vendor.
-        case 0x10: Self.word(features.rawValue, deviceFeaturesSelect)
+        case 0x10: Self.word(features.rawValue, state.deviceFeaturesSelect)
         case 0x34: selectedQueue.map { UInt32(queueSizes[$0]) } ?? 0
-        case 0x44: selectedQueue.map { queues[$0].isReady ? 1 : 0 } ?? 0
+        case 0x44: selectedQueue.map { state.queues[$0].isReady ? 1 : 0 } ?? 0
         case 0x60: interruptStatus
-        case 0x70: status | (needsReset ? Status.needsReset : 0)
+        case 0x70: state.status | (needsReset ? Status.needsReset : 0)
         // No shared memory: length and base are all ones.
         case 0xB0, 0xB4, 0xB8, 0xBC: .max
         default: 0
@@ -64,10 +66,10 @@ struct MMIORegisters: Hashable, Sendable {
     /// What is no register, and what is not allowed now, is ignored.
     mutating func write(_ offset: UInt64, _ value: UInt32) -> Action {
         switch offset {
-        case 0x14: deviceFeaturesSelect = value
+        case 0x14: state.deviceFeaturesSelect = value
         case 0x20: setDriverFeatures(value)
-        case 0x24: driverFeaturesSelect = value
-        case 0x30: queueSelect = value
+        case 0x24: state.driverFeaturesSelect = value
+        case 0x30: state.queueSelect = value
         case 0x70: return setStatus(value)
         default: setQueue(offset, value)
         }
@@ -75,15 +77,17 @@ struct MMIORegisters: Hashable, Sendable {
     }
 
     private mutating func setDriverFeatures(_ value: UInt32) {
-        guard status & Status.driver != 0, status & Status.featuresOK == 0, driverFeaturesSelect <= 1 else { return }
-        let shift = 32 * UInt64(driverFeaturesSelect)
-        driverFeatures = driverFeatures & ~(0xFFFF_FFFF << shift) | UInt64(value) << shift
+        guard state.status & Status.driver != 0, state.status & Status.featuresOK == 0, state.driverFeaturesSelect <= 1
+        else { return }
+        let shift = 32 * UInt64(state.driverFeaturesSelect)
+        state.driverFeatures = state.driverFeatures & ~(0xFFFF_FFFF << shift) | UInt64(value) << shift
     }
 
     private mutating func setQueue(_ offset: UInt64, _ value: UInt32) {
         // Features first, and never under a running device.
-        guard let index = selectedQueue, status & Status.featuresOK != 0, status & Status.driverOK == 0 else { return }
-        var queue = queues[index]
+        guard let index = selectedQueue, state.status & Status.featuresOK != 0, state.status & Status.driverOK == 0
+        else { return }
+        var queue = state.queues[index]
         // A queue that is ready keeps its place until it is taken out again.
         if offset == 0x44 {
             queue.isReady = value & 1 != 0 && queue.size > 0
@@ -102,33 +106,35 @@ struct MMIORegisters: Hashable, Sendable {
             default: break
             }
         }
-        queues[index] = queue
+        state.queues[index] = queue
     }
 
     private mutating func setStatus(_ value: UInt32) -> Action {
         if value == 0 {
-            status = 0
-            queues = Array(repeating: VirtQueue.State(), count: queueSizes.count)
-            driverFeatures = 0
+            // What is selected outlives a reset.
+            state.status = 0
+            state.queues = State(queueCount: queueSizes.count).queues
+            state.driverFeatures = 0
             return .reset
         }
         // Bits are only ever added.
-        guard value & status == status else { return .none }
-        let added = value & ~status
-        if added & Status.failed != 0 { status |= Status.failed }
-        if added & Status.acknowledge != 0 { status |= Status.acknowledge }
-        if added & Status.driver != 0, status & Status.acknowledge != 0 { status |= Status.driver }
-        let accepted = VirtioFeatures(rawValue: driverFeatures)
-        if added & Status.featuresOK != 0, status & Status.driver != 0, features.isSuperset(of: accepted),
+        guard value & state.status == state.status else { return .none }
+        let added = value & ~state.status
+        if added & Status.failed != 0 { state.status |= Status.failed }
+        if added & Status.acknowledge != 0 { state.status |= Status.acknowledge }
+        if added & Status.driver != 0, state.status & Status.acknowledge != 0 { state.status |= Status.driver }
+        let accepted = VirtioFeatures(rawValue: state.driverFeatures)
+        if added & Status.featuresOK != 0, state.status & Status.driver != 0, features.isSuperset(of: accepted),
             accepted.contains(.version1)
         {
-            status |= Status.featuresOK
+            state.status |= Status.featuresOK
         }
-        guard added & Status.driverOK != 0, status & Status.featuresOK != 0, status & Status.failed == 0 else {
+        guard added & Status.driverOK != 0, state.status & Status.featuresOK != 0, state.status & Status.failed == 0
+        else {
             return .none
         }
-        status |= Status.driverOK
-        return .activate(queues, accepted)
+        state.status |= Status.driverOK
+        return .activate(state.queues, accepted)
     }
 }
 

@@ -10,10 +10,15 @@ package final class MMIOTransport: Sendable {
     package static let windowSize: UInt64 = 0x1000
     /// A write of a queue's number here tells the device that the queue has something. `kicks` may be rung instead.
     package static let notifyOffset: UInt64 = 0x50
-    private static let generationOffset: UInt64 = 0xFC
     private static let configurationOffset: UInt64 = 0x100
 
+    private static let configurationGeneration: UInt64 = 0xFC
+
+    private let description: VirtioDeviceDescription
     private let registers: Mutex<MMIORegisters>
+    /// Held while a register is written and the device is told: where two processors write, the device hears of the writes in
+    /// the order in which the registers had them. Else it might serve a driver that has reset it.
+    private let order = Mutex(())
     private let thread: EventLoopThread
     private let life: LoopConfined<DeviceLife>
     package let interrupt: VirtioInterrupt
@@ -34,7 +39,12 @@ package final class MMIOTransport: Sendable {
         report: @escaping @Sendable (any Error) -> Void,
         make: @escaping @Sendable (VirtioDeviceContext) throws -> any VirtioDevice,
     ) throws {
-        let configuration = ConfigurationSpace(description.configuration, writable: description.writableConfiguration)
+        self.description = description
+        let configuration = VirtioConfiguration(
+            description.configuration,
+            writable: description.writableConfiguration,
+        )
+        self.configuration = configuration
         registers = Mutex(MMIORegisters(description))
         let interrupt = try VirtioInterrupt()
         let kicks = try description.queueSizes.map { _ throws(SyscallError) in try Kick() }
@@ -63,7 +73,7 @@ package final class MMIOTransport: Sendable {
             return configuration.read(offset - Self.configurationOffset, count: count)
         }
         guard count == 4, offset % 4 == 0 else { return 0 }
-        if offset == Self.generationOffset { return UInt64(configuration.generation) }
+        if offset == Self.configurationGeneration { return UInt64(configuration.generation) }
         let value = registers.withLock {
             $0.read(offset, interruptStatus: interrupt.status, needsReset: interrupt.needsReset)
         }
@@ -81,16 +91,58 @@ package final class MMIOTransport: Sendable {
         case Self.notifyOffset:
             if let queue = Int(exactly: value), kicks.indices.contains(queue) { kicks[queue].bell.ring() }
         case 0x64: interrupt.acknowledge(value)
-        default:
-            switch registers.withLock({ $0.write(offset, value) }) {
-            case .none: break
-            case .activate(let queues, let features):
-                thread.submit { [life] loop in life.get(on: loop).activate(queues, features) }
-            case .reset:
-                // The driver may use the memory of its requests as soon as the write is done, so this waits for the device.
-                // Nothing in it throws.
-                try? thread.runBlocking { [life] loop in life.get(on: loop).reset() }
+        default: order.withLock { _ in perform(registers.withLock { $0.write(offset, value) }) }
+        }
+    }
+
+    private func perform(_ action: MMIORegisters.Action) {
+        switch action {
+        case .none: break
+        case .activate(let queues, let features):
+            thread.submit { [life] loop in life.get(on: loop).activate(queues, features) }
+        case .reset:
+            // The driver may use the memory of its requests as soon as the write is done, so this waits for the device.
+            // Nothing in it throws.
+            try? thread.runBlocking { [life] loop in life.get(on: loop).reset() }
+        }
+    }
+
+    // MARK: Saved state
+
+    /// See `State` for when. Blocks until the device's thread has answered.
+    package func save() throws -> State {
+        let saved = try thread.runBlocking { [life] loop in
+            precondition(loop.isSuspended, "a device is saved while nothing happens to it")
+            return life.get(on: loop).save()
+        }
+        var registers = registers.withLock { $0.state }
+        if let saved {
+            for (index, queue) in saved.queues.enumerated() {
+                if let queue { registers.queues[index] = queue }
             }
+        }
+        return State(
+            kind: description.kind.rawValue,
+            configuration: description.configuration,
+            configurationGeneration: configuration.generation,
+            registers: registers,
+            interruptStatus: interrupt.status,
+            needsReset: interrupt.needsReset,
+            device: saved?.device,
+        )
+    }
+
+    /// Goes on where another device stood; see `State`. For a new device, once; after an error it is of no use any more.
+    package func restore(_ state: State) throws {
+        try state.check(against: description)
+        let restored = try MMIORegisters(description, restoring: state.registers)
+        registers.withLock { $0 = restored }
+        configuration.generation = state.configurationGeneration
+        interrupt.restore(status: state.interruptStatus, needsReset: state.needsReset)
+        guard let device = state.device else { return }
+        let features = VirtioFeatures(rawValue: state.registers.driverFeatures)
+        try thread.runBlocking { [life] loop in
+            try life.get(on: loop).restore(state.registers.queues, features, device)
         }
     }
 }

@@ -227,10 +227,17 @@ package final class VirtQueue {
     }
 
     package func finish(head: UInt16, written: Int) {
-        let offset = 4 + 8 * Int(nextUsed % size)
-        used.store(UInt32(head), at: offset)
-        used.store(UInt32(clamping: written), at: offset + 4)
-        nextUsed &+= 1
+        finish([(head, written)])
+    }
+
+    /// Gives several back that belong together: the driver sees all of them or none.
+    package func finish(_ requests: [(head: UInt16, written: Int)]) {
+        for (head, written) in requests {
+            let offset = 4 + 8 * Int(nextUsed % size)
+            used.store(UInt32(head), at: offset)
+            used.store(UInt32(clamping: written), at: offset + 4)
+            nextUsed &+= 1
+        }
         used.storeRelease16(nextUsed, at: 2)
     }
 
@@ -248,8 +255,14 @@ package final class VirtQueue {
 
     /// Asks to be told of the next request. True if one came meanwhile: then it is to be served first.
     package func awaitRequest() -> Bool {
-        if hasEventIndex { used.store(nextAvailable, at: 4 + 8 * Int(size)) }
+        awaitRequest(beyond: 0)
+    }
+
+    /// The same, of one that comes after so many that are known to be there and were put back.
+    package func awaitRequest(beyond count: Int) -> Bool {
+        let known = nextAvailable &+ UInt16(truncatingIfNeeded: count)
+        if hasEventIndex { used.store(known, at: 4 + 8 * Int(size)) }
         memoryFence()
-        return available.loadAcquire16(at: 2) != nextAvailable
+        return available.loadAcquire16(at: 2) != known
     }
 }

@@ -8,6 +8,7 @@ package final class VirtioInterrupt: Sendable {
         package init(rawValue: UInt32) { self.rawValue = rawValue }
         package static let usedBuffer = Cause(rawValue: 1)
         package static let configurationChange = Cause(rawValue: 2)
+        static let all: Cause = [.usedBuffer, .configurationChange]
     }
 
     /// Rung for each interrupt.
@@ -36,6 +37,13 @@ package final class VirtioInterrupt: Sendable {
     func requestReset() {
         broken.store(true, ordering: .releasing)
         raise(.configurationChange)
+    }
+
+    /// As a saved device had it. What the driver has not acknowledged may not have reached it.
+    func restore(status: UInt32, needsReset: Bool) {
+        broken.store(needsReset, ordering: .releasing)
+        pending.store(status, ordering: .releasing)
+        if status != 0 { bell.ring() }
     }
 
     func clear() {

@@ -1,4 +1,5 @@
 internal import ByteCodec
+package import Primitives
 
 /// Numbers of the descriptors that a worker is started with. It opens nothing else that has a name.
 package enum WorkerDescriptor {
@@ -13,8 +14,8 @@ package enum WorkerDescriptor {
     package static let kvm: Int32 = 7
     package static let kernel: Int32 = 8
     package static let initramfs: Int32 = 9
-    /// The disks of the configuration, in order, the directories of its shares behind them, and behind those the two sockets
-    /// of its vsock.
+    /// The disks of the configuration, in order, the directories of its shares behind them, the stream of its network, and
+    /// then the two sockets of its vsock.
     package static let firstDisk: Int32 = 10
 }
 
@@ -23,10 +24,12 @@ package struct WorkerConfiguration: Hashable, Sendable {
     package struct Disk: Hashable, Sendable {
         package var serial: String
         package var isReadOnly: Bool
+        package var limit: TransferLimit
 
-        package init(serial: String, isReadOnly: Bool) {
+        package init(serial: String, isReadOnly: Bool, limit: TransferLimit = .none) {
             self.serial = serial
             self.isReadOnly = isReadOnly
+            self.limit = limit
         }
     }
 
@@ -38,6 +41,16 @@ package struct WorkerConfiguration: Hashable, Sendable {
         package init(tag: String, isReadOnly: Bool) {
             self.tag = tag
             self.isReadOnly = isReadOnly
+        }
+    }
+
+    /// A stream of Ethernet frames in QEMU's framing.
+    package struct Network: Hashable, Sendable {
+        /// The guest's.
+        package var mac: MACAddress
+
+        package init(mac: MACAddress) {
+            self.mac = mac
         }
     }
 
@@ -60,7 +73,7 @@ package struct WorkerConfiguration: Hashable, Sendable {
         case guestCID(UInt32)
     }
 
-    private static let version: UInt32 = 1
+    private static let version: UInt32 = 2
     /// Of a worker's configuration, most of which is the boot segment.
     package static let maxSize = 16 << 20
 
@@ -72,6 +85,7 @@ package struct WorkerConfiguration: Hashable, Sendable {
     package var controlPort: String
     package var disks: [Disk]
     package var shares: [Share]
+    package var network: Network?
     /// Names of layers of the jail that the user does without.
     package var waivedJailLayers: [String] = []
     package var vsock: Vsock?
@@ -98,10 +112,11 @@ package struct WorkerConfiguration: Hashable, Sendable {
 extension WorkerConfiguration {
     package func descriptor(ofDisk index: Int) -> Int32 { WorkerDescriptor.firstDisk + Int32(index) }
     package func descriptor(ofShare index: Int) -> Int32 { WorkerDescriptor.firstDisk + Int32(disks.count + index) }
+    package var networkDescriptor: Int32 { descriptor(ofShare: shares.count) }
     /// A listening Unix socket.
-    package var vsockListenerDescriptor: Int32 { descriptor(ofShare: shares.count) }
+    package var vsockListenerDescriptor: Int32 { networkDescriptor + (network == nil ? 0 : 1) }
     /// A socket that takes a `DialRequest` and answers with a `DialReply`.
-    package var vsockDiallerDescriptor: Int32 { descriptor(ofShare: shares.count + 1) }
+    package var vsockDiallerDescriptor: Int32 { vsockListenerDescriptor + 1 }
 
     package var encoded: [UInt8] {
         var bytes: [UInt8] = []
@@ -115,12 +130,15 @@ extension WorkerConfiguration {
         for disk in disks {
             bytes.appendField(Array(disk.serial.utf8))
             bytes.append(disk.isReadOnly ? 1 : 0)
+            bytes.append(disk.limit.bytes)
+            bytes.append(disk.limit.operations)
         }
         bytes.append(littleEndian: UInt32(shares.count))
         for share in shares {
             bytes.appendField(Array(share.tag.utf8))
             bytes.append(share.isReadOnly ? 1 : 0)
         }
+        bytes.appendField(network?.mac.bytes ?? [])
         bytes.append(littleEndian: UInt32(waivedJailLayers.count))
         for name in waivedJailLayers { bytes.appendField(Array(name.utf8)) }
         bytes.append(littleEndian: vsock?.guestCID ?? 0)
@@ -141,12 +159,19 @@ extension WorkerConfiguration {
             let count = try reader.littleEndian(UInt32.self)
             disks = []
             for _ in 0..<count {
-                disks.append(Disk(serial: try reader.text(), isReadOnly: try reader.littleEndian(UInt8.self) != 0))
+                disks.append(
+                    Disk(
+                        serial: try reader.text(),
+                        isReadOnly: try reader.littleEndian(UInt8.self) != 0,
+                        limit: TransferLimit(bytes: try reader.rate(), operations: try reader.rate()),
+                    )
+                )
             }
             shares = []
             for _ in 0..<(try reader.littleEndian(UInt32.self)) {
                 shares.append(Share(tag: try reader.text(), isReadOnly: try reader.littleEndian(UInt8.self) != 0))
             }
+            network = MACAddress(bytes: try reader.field()).map(Network.init)
             for _ in 0..<(try reader.littleEndian(UInt32.self)) { waivedJailLayers.append(try reader.text()) }
             let guestCID = try reader.littleEndian(UInt32.self)
             // The first three names are those of nobody, of a machine itself and of its host; the last one is everybody's.
@@ -166,11 +191,22 @@ extension [UInt8] {
         append(littleEndian: UInt32(field.count))
         self += field
     }
+
+    /// Zero for none, which no rate is.
+    fileprivate mutating func append(_ rate: TransferLimit.Rate?) {
+        append(littleEndian: rate?.perSecond ?? 0)
+        append(littleEndian: rate?.burst ?? 0)
+    }
 }
 
 extension ByteReader {
     mutating func field() throws(ByteReaderOverrun) -> [UInt8] {
         Array(try slice(Int(try littleEndian(UInt32.self))))
+    }
+
+    fileprivate mutating func rate() throws(ByteReaderOverrun) -> TransferLimit.Rate? {
+        let (perSecond, burst) = (try littleEndian(UInt64.self), try littleEndian(UInt64.self))
+        return perSecond == 0 ? nil : TransferLimit.Rate(perSecond: perSecond, burst: burst)
     }
 
     mutating func text() throws -> String {

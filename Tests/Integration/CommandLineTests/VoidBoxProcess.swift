@@ -189,14 +189,6 @@ enum Repository {
 }
 
 extension Trait where Self == ConditionTrait {
-    /// Needs a complete /dev/kvm. With `VOIDBOX_REQUIRE_KVM=1` the test runs, and fails, without it.
-    static var needsKVM: Self {
-        .enabled("the host has no hardware virtualization, or no usable /dev/kvm (scripts/kvm-lab has)") {
-            if ProcessInfo.processInfo.environment["VOIDBOX_REQUIRE_KVM"] == "1" { return true }
-            return HostFacts.hasHardwareVirtualization && HostFacts.mayReadAndWrite("/dev/kvm")
-        }
-    }
-
     /// Needs QEMU and the guest. With `VOIDBOX_REQUIRE_VM=1` the test runs, and fails, without them.
     static var needsBox: Self {
         .enabled("QEMU or the guest is missing (make setup guest)") {

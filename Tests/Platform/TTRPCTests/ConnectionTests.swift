@@ -18,6 +18,30 @@ import Testing
         }
     }
 
+    @Test func `calls and streams of many tasks leave in the order of their identifiers`() async throws {
+        try await Pair.with { client in
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for task in 0..<8 {
+                    group.addTask {
+                        for number in 0..<500 {
+                            let payload = [UInt8(task), UInt8(number % 256)]
+                            guard number.isMultiple(of: 2) else {
+                                let answer = try await client.call(Pair.echo, payload)
+                                #expect(answer == payload)
+                                continue
+                            }
+                            let stream = try client.openStream(Pair.echoStream, [])
+                            try stream.send(payload)
+                            let answer = try await stream.receive()
+                            #expect(answer == payload)
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+        }
+    }
+
     @Test func `messages of a stream come back in order and the end comes last`() async throws {
         try await Pair.with { client in
             let stream = try client.openStream(Pair.echoStream, [])

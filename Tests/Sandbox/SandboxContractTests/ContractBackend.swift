@@ -24,6 +24,16 @@ enum ContractBackend: String, CaseIterable, Sendable, CustomTestStringConvertibl
     static let withVsock = all.filter { $0 == .kvm }
     /// Those whose shares show the host's owners as they are, instead of the box's user.
     static let withUnmappedShares = all.filter { $0 == .qemu }
+    /// Those whose shares belong to the box's user, whoever they belong to on the host.
+    static let withMappedShares = all.filter { $0 == .kvm }
+
+    /// What the boxes have: `VOIDBOX_TEST_MEMORY_MB` and `VOIDBOX_TEST_VCPUS`, else 512 MiB and two processors.
+    static let memory = ByteCount.mebibytes(number("VOIDBOX_TEST_MEMORY_MB") ?? 512)
+    static let vcpus = Int(number("VOIDBOX_TEST_VCPUS") ?? 2)
+
+    private static func number(_ variable: String) -> UInt64? {
+        ProcessInfo.processInfo.environment[variable].flatMap { UInt64($0) }
+    }
 
     var testDescription: String { rawValue }
 
@@ -46,8 +56,8 @@ enum ContractBackend: String, CaseIterable, Sendable, CustomTestStringConvertibl
                 ? BootArtifacts(kernel: "", initramfs: "", rootDisk: "")
                 : try locator.bootArtifacts(kernel: nil, initramfs: nil, isReadable: HostFacts.mayRead)
             var configuration = SandboxConfiguration(name: name, boot: boot)
-            configuration.memory = .mebibytes(512)
-            configuration.vcpus = 2
+            configuration.memory = Self.memory
+            configuration.vcpus = Self.vcpus
             return configuration
         } catch {
             if environment[requirement] == "1" { throw error }

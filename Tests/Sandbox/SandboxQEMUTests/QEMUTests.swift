@@ -1,3 +1,4 @@
+import LinuxSystem
 import Primitives
 import Sandboxing
 import Testing
@@ -67,10 +68,29 @@ import Testing
         #expect(shares.map { $0.hasSuffix(",readonly=on") } == [true, false])
     }
 
+    @Test func `a limit holds for each disk`() {
+        let drives = values(
+            of: "-drive",
+            in: arguments {
+                $0.disks = [.init(imagePath: "/disk", mountPoint: "/opt/x")]
+                $0.diskLimit = TransferLimit(bytes: .init(perSecond: 1000), operations: .init(perSecond: 50))
+            },
+        )
+        #expect(drives.count == 2)
+        #expect(drives.allSatisfy { $0.hasSuffix(",throttling.bps-total=1000,throttling.iops-total=50") })
+        #expect(!arguments().contains { $0.contains("throttling") })
+    }
+
     @Test func `no network means no network device`() {
         #expect(values(of: "-nic", in: arguments()) == ["none"])
         #expect(!arguments().contains { $0.contains("virtio-net") })
         #expect(arguments { $0.network = .user }.contains { $0.hasPrefix("virtio-net-device") })
+    }
+
+    @Test func `a network of frames is the stream that comes after the other descriptors`() throws {
+        let stream = SandboxConfiguration.FrameStream(try OwnedFD.pipe().keepFirst())
+        let line = arguments { $0.network = .frames(stream) }
+        #expect(values(of: "-netdev", in: line) == ["stream,id=net,server=off,addr.type=fd,addr.str=7"])
     }
 
     @Test func `nothing secret or of the user is on the kernel's command line`() {

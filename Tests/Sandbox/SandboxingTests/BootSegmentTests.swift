@@ -100,9 +100,16 @@ import Testing
 
 @Suite("Choosing a backend") struct BackendSelectionTests {
     @Test func `auto is a real machine, and KVM only where the hardware is behind it`() throws {
-        #expect(SandboxMode.auto.backend == .qemu)
-        #expect(SandboxMode.mock.backend == .mock)
-        #expect(SandboxMode.kvm.backend == .kvm)
+        let native = HostVirtualization(mayOpenKVM: true, hasHardwareVirtualization: true)
+        let emulating = HostVirtualization(mayOpenKVM: true, hasHardwareVirtualization: false)
+        for mode in [SandboxMode.auto, .local] {
+            #expect(mode.backend(on: native, needsNetwork: false) == .kvm)
+            #expect(mode.backend(on: native, needsNetwork: true) == .qemu, "kvm has no network")
+            #expect(mode.backend(on: emulating, needsNetwork: false) == .qemu)
+        }
+        for (mode, name) in [(SandboxMode.kvm, BackendName.kvm), (.qemu, .qemu), (.mock, .mock)] {
+            #expect(mode.backend(on: emulating, needsNetwork: true) == name, "what is named is taken")
+        }
         func acceleration(_ kvm: Bool, _ hardware: Bool) -> QEMUAcceleration {
             HostVirtualization(mayOpenKVM: kvm, hasHardwareVirtualization: hardware).qemuAcceleration
         }

@@ -8,6 +8,7 @@ import Testing
     private func findings(_ change: (inout HostProbe) -> Void) -> [String: HostFinding] {
         var probe = HostProbe(
             qemuPath: "/usr/bin/qemu-system-x86_64",
+            workerPath: "/usr/bin/voidbox-vmm",
             kvmDeviceExists: true,
             kvmDeviceUsable: true,
             hasHardwareVirtualization: true,
@@ -23,9 +24,22 @@ import Testing
     }
 
     @Test func `a missing QEMU names its package`() {
-        let finding = findings { $0.qemuPath = nil }["qemu"]
-        #expect(finding?.status == .missing)
-        #expect(finding?.hint == "apt-get install qemu-system-x86")
+        let emulating = findings {
+            $0.qemuPath = nil
+            $0.hasHardwareVirtualization = false
+        }["qemu"]
+        #expect(emulating?.status == .missing)
+        #expect(emulating?.hint == "apt-get install qemu-system-x86")
+        #expect(findings { $0.qemuPath = nil }["qemu"]?.status == .warning, "KVM runs boxes without it")
+    }
+
+    @Test func `a machine monitor that is not there is missing where it would be used`() {
+        #expect(findings { $0.workerPath = nil }["voidbox-vmm"]?.status == .missing)
+        let emulating = findings {
+            $0.workerPath = nil
+            $0.kvmDeviceExists = false
+        }
+        #expect(emulating["voidbox-vmm"]?.status == .warning)
     }
 
     @Test func `a KVM that emulates is told apart from one that may not be opened`() {

@@ -55,6 +55,23 @@ import Testing
         #expect(guest.server.load == (1, 0, 0))
     }
 
+    @Test func `a server that goes on for another serves the root, and no number means another file`() throws {
+        let first = try GuestKernel(fill: { try FileSystem.makeDirectories("\($0)/a") })
+        let old = try first.lookup("a").node
+        let progress = first.server.progress
+        #expect(progress.isInitialized && progress.nextNode > old)
+        let second = try GuestKernel(initialize: false, fill: { try FileSystem.makeDirectories("\($0)/b") })
+        try second.server.resume(progress)
+        #expect(throws: Errno.staleHandle) { try second.lookup("x", in: old) }
+        #expect(try second.lookup("b").node >= progress.nextNode)
+        #expect(throws: FUSEServer.ProgressViolation.node(1)) {
+            try second.server.resume(.init(isInitialized: true, nextNode: 1, nextHandle: 1))
+        }
+        #expect(throws: FUSEServer.ProgressViolation.handle(.max)) {
+            try second.server.resume(.init(isInitialized: true, nextNode: 2, nextHandle: .max))
+        }
+    }
+
     @Test func `what is not known is not implemented`() throws {
         let guest = try GuestKernel()
         var data = ArrayData()

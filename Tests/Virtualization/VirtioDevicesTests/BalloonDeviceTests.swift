@@ -14,7 +14,7 @@ import VirtioDriver
     private let fixture: DeviceFixture
 
     init() throws {
-        fixture = try DeviceFixture(BalloonDevice.description()) { BalloonDevice($0) }
+        fixture = try DeviceFixture(BalloonDevice.description) { BalloonDevice($0) }
         for index in 0..<16 as Range<UInt64> {
             let bytes = [UInt8](repeating: UInt8(index + 1), count: Int(Self.page))
             try fixture.memory.write(bytes, at: GuestAddress(Self.pages + index * Self.page))
@@ -178,9 +178,14 @@ import VirtioDriver
     }
 
     @Test func `a balloon that was saved says the same after`() throws {
-        let state = BalloonDevice.State(target: 100, actual: 99)
-        let fixture = try DeviceFixture(BalloonDevice.description(state)) { BalloonDevice($0) }
-        #expect(BalloonControl(fixture.transport).state == state)
+        BalloonControl(fixture.transport).setTarget(100 * Self.page)
+        fixture.write(0x104, 99)
+        let state = try fixture.suspendAndSave()
+        let second = try DeviceFixture(replacing: fixture, BalloonDevice.description, state: state.encoded) {
+            BalloonDevice($0)
+        }
+        #expect(BalloonControl(second.transport).state == BalloonDevice.State(target: 100, actual: 99))
+        #expect(second.transport.read(0x60, count: 4) & 2 == 2, "the driver has not heard of the target yet")
     }
 }
 

@@ -1,5 +1,6 @@
 import LinuxSystem
 import MachineMemory
+import Primitives
 import Testing
 import Virtio
 import VirtioDriver
@@ -23,11 +24,15 @@ import VirtioDriver
         fixture = try Self.fixture(file, isReadOnly: false)
     }
 
-    private static func fixture(_ file: borrowing OwnedFD, isReadOnly: Bool) throws -> DeviceFixture {
+    private static func fixture(
+        _ file: borrowing OwnedFD,
+        isReadOnly: Bool,
+        limit: TransferLimit = .none,
+    ) throws -> DeviceFixture {
         let disk = BlockDevice.Disk(serial: "scratch", size: UInt64(contents.count), isReadOnly: isReadOnly)
         let copy = try file.duplicate().relinquish()
         return try DeviceFixture(BlockDevice.description(disk)) {
-            BlockDevice($0, disk, file: OwnedFD(adopting: copy))
+            BlockDevice($0, disk, file: OwnedFD(adopting: copy), limit: limit)
         }
     }
 
@@ -72,18 +77,112 @@ import VirtioDriver
     }
 
     @Test func `ranges are discarded and zeroed`() throws {
-        // Sector 3, one sector; and no flags.
-        let segment: [UInt8] = [3, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]
-        for kind in [11, 13] as [UInt32] {
+        for (kind, flags) in [(11, 0), (13, 0), (13, 1)] as [(UInt32, UInt8)] {
             #expect(try request(fixture, 1, sector: 3, output: [UInt8](repeating: 7, count: 512)) == 0)
-            let status = try request(fixture, kind, output: segment)
-            // A file in memory can punch holes, and not make zeroes of a range: that is an I/O error, and no more.
-            if status == 0 {
-                #expect(try sectors(3..<4) == [UInt8](repeating: 0, count: 512))
-            } else {
-                #expect(kind == 13)
+            #expect(try request(fixture, kind, output: Self.segment(sector: 3, flags: flags)) == 0)
+            #expect(try sectors(3..<4) == [UInt8](repeating: 0, count: 512))
+            #expect(try sectors(4..<5) == [UInt8](repeating: 5, count: 512))
+        }
+    }
+
+    /// Of one sector.
+    private static func segment(sector: UInt8, flags: UInt8 = 0) -> [UInt8] {
+        [sector, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, flags, 0, 0, 0]
+    }
+
+    @Test func `segments with flags that they cannot have are unsupported, and nothing is done`() throws {
+        #expect(try request(fixture, 11, output: Self.segment(sector: 3, flags: 1)) == 2, "unmap is for zeroes")
+        #expect(try request(fixture, 13, output: Self.segment(sector: 3) + Self.segment(sector: 4, flags: 2)) == 2)
+        #expect(try sectors(0..<16) == Self.contents)
+    }
+
+    @Test func `segments that are off the disk, too long, too many or not whole are an I/O error`() throws {
+        for kind in [11, 13] as [UInt32] {
+            for segments in [
+                Self.segment(sector: 3) + Self.segment(sector: 16),
+                [0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0],
+                Array(Self.segment(sector: 3).prefix(15)),
+                [UInt8](repeating: 0, count: 16 * (BlockRequest.maxSegments + 1)),
+            ] {
+                #expect(try request(fixture, kind, output: segments) == 1)
             }
         }
+        #expect(try sectors(0..<16) == Self.contents)
+    }
+
+    @Test func `a driver that does not flush has its writes kept at once`() throws {
+        fixture.write(0x70, 0)
+        let flush = VirtioFeatures(rawValue: 1 << 9)
+        // The rings of a driver that begins anew begin anew too.
+        let again = try DeviceFixture(
+            BlockDevice.description(.init(serial: "scratch", size: UInt64(Self.contents.count), isReadOnly: false)),
+            negotiating: { $0.subtracting(flush) },
+        ) { [copy = try file.duplicate().relinquish()] in
+            BlockDevice(
+                $0,
+                .init(serial: "scratch", size: UInt64(Self.contents.count), isReadOnly: false),
+                file: OwnedFD(adopting: copy),
+            )
+        }
+        #expect(try request(again, 1, sector: 2, output: [UInt8](repeating: 9, count: 512)) == 0)
+        #expect(try sectors(2..<3) == [UInt8](repeating: 9, count: 512))
+    }
+
+    // MARK: The limit
+
+    /// Lays out flushes, which are nothing but operations.
+    private func offerFlushes(_ count: UInt64, _ fixture: DeviceFixture) throws {
+        for index in 0..<count {
+            let header = try fixture.memory.range(at: GuestAddress(Place.header + 32 * index), count: 16)
+            header.store(UInt32(4), at: 0)
+            header.store(UInt64(0), at: 8)
+            try fixture.queues[0].offer(
+                readable: [(Place.header + 32 * index, 16)],
+                writable: [(Place.status + index, 1)],
+            )
+        }
+        fixture.kick(0)
+    }
+
+    @Test func `requests beyond the limit wait their turn`() throws {
+        let limit = TransferLimit(operations: .init(perSecond: 50, burst: 2))
+        let limited = try Self.fixture(file, isReadOnly: false, limit: limit)
+        let start = ContinuousClock.now
+        try offerFlushes(7, limited)
+        var done = 0
+        while done < 7 { done += try limited.allUsed(0).count }
+        let elapsed = start.duration(to: .now)
+        #expect(elapsed >= .milliseconds(98), "five of them at 50 in a second")
+        #expect(limited.status == 15)
+    }
+
+    @Test func `a device that is reset while requests wait forgets them`() throws {
+        let limit = TransferLimit(operations: .init(perSecond: 1, burst: 1))
+        let limited = try Self.fixture(file, isReadOnly: false, limit: limit)
+        try offerFlushes(3, limited)
+        _ = try limited.allUsed(0)
+        limited.write(0x70, 0)
+        #expect(limited.status == 0)
+    }
+
+    @Test func `what was spent of the limit is spent for the device that goes on`() throws {
+        let limit = TransferLimit(bytes: .init(perSecond: 1, burst: 1 << 20), operations: .init(perSecond: 1, burst: 3))
+        let limited = try Self.fixture(file, isReadOnly: false, limit: limit)
+        try offerFlushes(5, limited)
+        var done = 0
+        while done < 3 { done += try limited.allUsed(0).count }
+        let state = try limited.suspendAndSave()
+        let left = try BlockDevice.State(decoding: #require(state.device))
+        #expect(left.operationsLeft < 2)
+        #expect(left.bytesLeft > 0)
+        #expect(state.registers.queues[0].nextUsed == state.registers.queues[0].nextAvailable)
+        #expect((3...4).contains(state.registers.queues[0].nextUsed), "one more in a second")
+        let disk = BlockDevice.Disk(serial: "scratch", size: UInt64(Self.contents.count), isReadOnly: false)
+        let copy = try file.duplicate().relinquish()
+        let next = try DeviceFixture(replacing: limited, BlockDevice.description(disk), state: state.encoded) {
+            BlockDevice($0, disk, file: OwnedFD(adopting: copy), limit: limit)
+        }
+        while done < 5 { done += try next.allUsed(0).count }
     }
 
     @Test func `the serial is what the guest finds the disk by`() throws {

@@ -9,6 +9,7 @@ import VirtioDriver
 final class DeviceFixture {
     static let buffers: UInt64 = 0x20_0000
     let memory: GuestMemory
+    let thread: EventLoopThread
     let transport: MMIOTransport
     let queues: [DriverQueue]
     private let complaints: Complaints
@@ -19,25 +20,56 @@ final class DeviceFixture {
         let texts = Mutex<[String]>([])
     }
 
-    init(
+    private init(
         _ description: VirtioDeviceDescription,
-        make: @escaping @Sendable (VirtioDeviceContext) throws -> any VirtioDevice,
+        _ memory: GuestMemory,
+        _ queues: [DriverQueue],
+        _ make: @escaping @Sendable (VirtioDeviceContext) throws -> any VirtioDevice,
     ) throws {
-        memory = try GuestMemory(MachineMemoryLayout(size: 64 << 20))
         let complaints = Complaints()
         self.complaints = complaints
+        self.memory = memory
+        self.queues = queues
+        thread = try EventLoopThread(name: "test-device")
         transport = try MMIOTransport(
             description,
-            on: try EventLoopThread(name: "test-device"),
+            on: thread,
             memory: memory,
             report: { error in complaints.texts.withLock { $0.append("\(error)") } },
             make: make,
         )
-        let memory = memory
-        queues = description.queueSizes.indices.map {
+    }
+
+    deinit { thread.stop() }
+
+    convenience init(
+        _ description: VirtioDeviceDescription,
+        negotiating choose: (VirtioFeatures) -> VirtioFeatures = { $0 },
+        make: @escaping @Sendable (VirtioDeviceContext) throws -> any VirtioDevice,
+    ) throws {
+        let memory = try GuestMemory(MachineMemoryLayout(size: 64 << 20))
+        let queues = description.queueSizes.indices.map {
             DriverQueue(memory, size: 16, base: 0x10_0000 + UInt64($0) * 0x3_0000)
         }
-        start(features: description.features)
+        try self.init(description, memory, queues, make)
+        start(features: choose(description.features))
+    }
+
+    /// A new device in the place of another, over the same memory and with the same driver, from the other's encoded state.
+    convenience init(
+        replacing other: DeviceFixture,
+        _ description: VirtioDeviceDescription,
+        state: [UInt8],
+        make: @escaping @Sendable (VirtioDeviceContext) throws -> any VirtioDevice,
+    ) throws {
+        try self.init(description, other.memory, other.queues, make)
+        try transport.restore(MMIOTransport.State(decoding: state))
+    }
+
+    /// Stops the device for good and says where it stood.
+    func suspendAndSave() throws -> MMIOTransport.State {
+        try thread.suspend()
+        return try transport.save()
     }
 
     /// Negotiates all that is offered, and sets up all queues.
@@ -64,7 +96,7 @@ final class DeviceFixture {
     func kick(_ queue: Int) { write(MMIOTransport.notifyOffset, UInt64(queue)) }
     var status: UInt64 { transport.read(0x70, count: 4) }
 
-    /// Waits until the device has given back a request of a queue.
+    /// Waits until the device has given back a request of a queue; the first of them.
     func used(_ queue: Int) throws -> (head: UInt32, written: UInt32) {
         let deadline = ContinuousClock.now + .seconds(30)
         while ContinuousClock.now < deadline {
@@ -72,6 +104,13 @@ final class DeviceFixture {
             try transport.interrupt.bell.waitBriefly()
         }
         throw Silence()
+    }
+
+    /// Waits until the device has given back something; all that it has by then.
+    func allUsed(_ queue: Int) throws -> [(head: UInt32, written: UInt32)] {
+        let first = try used(queue)
+        defer { unseen[queue] = [] }
+        return [first] + unseen[queue, default: []]
     }
 
     /// The next request of a queue that the device has given back; nil if there is none now.

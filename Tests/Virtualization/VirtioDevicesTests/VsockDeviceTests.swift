@@ -273,6 +273,35 @@ import WorkerProtocol
         #expect(try host.read(upTo: 100) == .endOfFile)
     }
 
+    @Test func `a guest that goes on elsewhere hears that its connections are gone`() throws {
+        let host = try dialled(1000, 8080)
+        try host.writeAll("hello")
+        #expect(try receive().data == Array("hello".utf8))
+        let state = try fixture.suspendAndSave()
+        let path = path + "-other"
+        defer { try? FileSystem.remove(path) }
+        let second = try DeviceFixture(
+            replacing: fixture,
+            VsockDevice.description(guestCID: 3),
+            state: state.encoded,
+        ) {
+            let (first, second) = try OwnedFD.messageSocketPair().relinquish()
+            _ = OwnedFD(adopting: first)
+            let listener = try OwnedFD.listening(onUnixSocket: path, backlog: 1)
+            return try VsockDevice($0, guestCID: 3, listener: listener, dialler: OwnedFD(adopting: second))
+        }
+        let used = try second.used(Queue.receive)
+        let address = try takeBuffer(used.head)
+        let packet = try VsockPacket(parsing: try second.memory.read(44, at: GuestAddress(address)))
+        #expect(packet.operation == .reset && packet.destinationPort == 1000 && packet.sourcePort == 8080)
+        // Others can connect.
+        guard let visitor = try OwnedFD.connected(toUnixSocket: path) else { throw DeviceFixture.Silence() }
+        try visitor.writeAll("CONNECT 7\n")
+        let request = try takeBuffer(try second.used(Queue.receive).head)
+        let header = try VsockPacket(parsing: try second.memory.read(44, at: GuestAddress(request)))
+        #expect(header.operation == .request && header.destinationPort == 7)
+    }
+
     // MARK: A driver that breaks the rules
 
     /// A device without receive buffers, to which nobody can connect.

@@ -98,11 +98,11 @@ import Testing
         _ = registers.write(Register.descriptorsLow, 0x1000)
         _ = registers.write(Register.queueReady, 1)
         _ = registers.write(Register.status, 15)
-        let before = registers.queues
+        let before = registers.state.queues
         for offset in stride(from: UInt64(0x38), to: 0x100, by: 4) where offset != Register.status {
             _ = registers.write(offset, 7)
         }
-        #expect(registers.queues == before)
+        #expect(registers.state.queues == before)
         #expect(registers.write(Register.status, 15) == .none, "it is active already")
     }
 
@@ -111,8 +111,8 @@ import Testing
         negotiate()
         _ = registers.write(Register.queueSize, size)
         _ = registers.write(Register.queueReady, 1)
-        #expect(registers.queues[0].size == 0)
-        #expect(!registers.queues[0].isReady)
+        #expect(registers.state.queues[0].size == 0)
+        #expect(!registers.state.queues[0].isReady)
     }
 
     @Test mutating func `a queue that there is not is neither read nor written`() {
@@ -121,7 +121,7 @@ import Testing
         #expect(read(Register.queueSizeMax) == 0)
         _ = registers.write(Register.queueSize, 8)
         _ = registers.write(Register.queueReady, 1)
-        #expect(registers.queues.allSatisfy { $0.size == 0 })
+        #expect(registers.state.queues.allSatisfy { $0.size == 0 })
     }
 
     @Test mutating func `zero resets everything`() {
@@ -129,7 +129,7 @@ import Testing
         _ = registers.write(Register.queueSize, 32)
         #expect(registers.write(Register.status, 0) == .reset)
         #expect(read(Register.status) == 0)
-        #expect(registers.queues.allSatisfy { $0 == VirtQueue.State() })
+        #expect(registers.state.queues.allSatisfy { $0 == VirtQueue.State() })
         #expect(registers.write(Register.status, 0) == .reset)
     }
 

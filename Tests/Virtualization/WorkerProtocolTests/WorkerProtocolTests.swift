@@ -1,3 +1,4 @@
+import Primitives
 import Testing
 
 @testable import WorkerProtocol
@@ -10,9 +11,17 @@ import Testing
             commandLine: "quiet",
             bootSegment: [1, 2, 3],
             controlPort: "voidbox.control",
-            disks: [.init(serial: "root", isReadOnly: true), .init(serial: "disk0", isReadOnly: false)],
+            disks: [
+                .init(serial: "root", isReadOnly: true),
+                .init(
+                    serial: "disk0",
+                    isReadOnly: false,
+                    limit: TransferLimit(bytes: .init(perSecond: 1 << 20, burst: 4096), operations: .init(perSecond: 9)),
+                ),
+            ],
             shares: [.init(tag: "share0", isReadOnly: true)],
         )
+        configuration.network = .init(mac: .ofGuest)
         configuration.waivedJailLayers = ["landlock"]
         configuration.vsock = .init(guestCID: 3)
         return configuration
@@ -21,6 +30,12 @@ import Testing
     @Test func `a configuration survives its encoding`() throws {
         let decoded = try WorkerConfiguration(decoding: Self.configuration.encoded)
         #expect(decoded == Self.configuration)
+    }
+
+    @Test func `a configuration without a network has none after its encoding`() throws {
+        var configuration = Self.configuration
+        configuration.network = nil
+        #expect(try WorkerConfiguration(decoding: configuration.encoded) == configuration)
     }
 
     @Test func `a configuration that is cut anywhere is refused`() {
@@ -36,9 +51,11 @@ import Testing
     }
 
     @Test func `the sockets of a vsock are behind all else`() throws {
-        #expect(Self.configuration.vsockListenerDescriptor == 13)
-        #expect(Self.configuration.vsockDiallerDescriptor == 14)
+        #expect(Self.configuration.vsockListenerDescriptor == 14)
+        #expect(Self.configuration.vsockDiallerDescriptor == 15)
         var without = Self.configuration
+        without.network = nil
+        #expect(without.vsockListenerDescriptor == 13)
         without.vsock = nil
         #expect(try WorkerConfiguration(decoding: without.encoded).vsock == nil)
     }

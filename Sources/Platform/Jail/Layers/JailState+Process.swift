@@ -25,7 +25,7 @@ extension JailState {
         // others in the count the worker could start no thread because of what those do.
         if countsThreadsAlone {
             wished.append(ResourceLimit(.processes, limits.threads))
-        } else {
+        } else if plan.identity == .unique {
             missing.append("threads are not limited: they would count with the user's other processes")
         }
         for limit in wished {
@@ -70,8 +70,7 @@ extension JailState {
 
     private func leaveRoot(_ missing: inout [String]) throws(JailError.Cause) {
         switch plan.identity {
-        case .unchanged:
-            missing.append("the user is still root, without capabilities")
+        case .unchanged: break
         case .user(let uid, let gid):
             try attempt { () throws(SyscallError) in try ProcessRestrictions.become(uid: uid, gid: gid) }
         case .unique:

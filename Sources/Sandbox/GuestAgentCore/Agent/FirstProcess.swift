@@ -33,7 +33,7 @@ package enum FirstProcess {
             do throws(SyscallError) {
                 try agent.serve(connected) { reason in
                     // Without its host the box is of no use to anyone, and nobody else would end it.
-                    KernelLog.shared.info("the control channel has ended: \(reason)")
+                    KernelLog.shared.fatal("the control channel has ended: \(reason)")
                     Machine.reset()
                 }
             } catch {

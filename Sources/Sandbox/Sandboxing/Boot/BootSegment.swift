@@ -39,7 +39,7 @@ extension SandboxConfiguration {
         var parameters = Voidbox_Guest_V1_BootParameters()
         parameters.hostname = Self.hostname(from: name)
         parameters.clockUnixNanos = unixNanoseconds
-        if network == .user {
+        if network.isThere {
             parameters.network.address = "10.0.2.15/24"
             parameters.network.gateway = "10.0.2.2"
             parameters.network.nameServers = ["10.0.2.3"]

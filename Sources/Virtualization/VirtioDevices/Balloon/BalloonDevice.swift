@@ -5,19 +5,6 @@ package import Virtio
 /// Memory that the guest gives back: what its driver puts into the balloon because the host asks for it, and, unasked, what
 /// its kernel finds free (virtio 1.2, section 5.5). Confined to its loop.
 package final class BalloonDevice: VirtioDevice {
-    /// All there is to save and restore, beside the queues.
-    package struct State: Hashable, Sendable {
-        /// Pages of 4 KiB that the host wants.
-        package var target: UInt32
-        /// Pages that the driver says it gave.
-        package var actual: UInt32
-
-        package init(target: UInt32 = 0, actual: UInt32 = 0) {
-            self.target = target
-            self.actual = actual
-        }
-    }
-
     package enum Violation: Error, Hashable, Sendable {
         /// Longer than any list of pages.
         case listTooLong(count: Int)
@@ -45,18 +32,14 @@ package final class BalloonDevice: VirtioDevice {
     /// Of one request: a driver sends 256 pages at a time, and may send more.
     private static let maxListBytes = 4 << 10
 
-    package static func description(_ state: State = State()) -> VirtioDeviceDescription {
-        var configuration: [UInt8] = []
-        configuration.append(littleEndian: state.target)
-        configuration.append(littleEndian: state.actual)
-        return VirtioDeviceDescription(
-            kind: .balloon,
-            features: [Feature.deflateOnOutOfMemory, Feature.reporting],
-            queueSizes: [128, 128, 128],
-            configuration: configuration,
-            writableConfiguration: Field.actual..<Field.actual + 4,
-        )
-    }
+    /// The driver writes one field of its configuration: how many pages it gave.
+    package static let description = VirtioDeviceDescription(
+        kind: .balloon,
+        features: [Feature.deflateOnOutOfMemory, Feature.reporting],
+        queueSizes: [128, 128, 128],
+        configuration: [UInt8](repeating: 0, count: 8),
+        writableConfiguration: Field.actual..<Field.actual + 4,
+    )
 
     private let context: VirtioDeviceContext
     private var queues: [VirtQueue?] = []
@@ -86,6 +69,15 @@ package final class BalloonDevice: VirtioDevice {
         queues = []
     }
 
+    package func save() -> State {
+        State(context.configuration)
+    }
+
+    package func restore(_ state: State) {
+        context.configuration.storePages(state.target, at: Field.target)
+        context.configuration.storePages(state.actual, at: Field.actual)
+    }
+
     private func inflate(_ chain: DescriptorChain) throws {
         let count = chain.readableCount
         guard count <= Self.maxListBytes else { throw Violation.listTooLong(count: count) }
@@ -113,7 +105,7 @@ package final class BalloonDevice: VirtioDevice {
 
 /// The host's side of a balloon. Any thread.
 package struct BalloonControl: Sendable {
-    private let configuration: ConfigurationSpace
+    private let configuration: VirtioConfiguration
     private let interrupt: VirtioInterrupt
 
     /// `transport` is a balloon's.
@@ -122,17 +114,21 @@ package struct BalloonControl: Sendable {
         interrupt = transport.interrupt
     }
 
-    package var state: BalloonDevice.State {
-        BalloonDevice.State(
-            target: configuration.load(at: BalloonDevice.Field.target) ?? 0,
-            actual: configuration.load(at: BalloonDevice.Field.actual) ?? 0,
-        )
-    }
+    package var state: BalloonDevice.State { BalloonDevice.State(configuration) }
 
     /// Asks the driver for as much memory, in bytes, rounded down to pages; or for less than before, and it takes some back.
     /// What the guest needs itself it does not give.
     package func setTarget(_ bytes: UInt64) {
-        configuration.store(UInt32(clamping: bytes / GuestMemory.pageSize), at: BalloonDevice.Field.target)
+        configuration.storePages(UInt32(clamping: bytes / GuestMemory.pageSize), at: BalloonDevice.Field.target)
         interrupt.raise(.configurationChange)
+    }
+}
+
+extension VirtioConfiguration {
+    /// A count of pages.
+    fileprivate func storePages(_ pages: UInt32, at offset: Int) {
+        var field: [UInt8] = []
+        field.append(littleEndian: pages)
+        store(field, at: offset)
     }
 }

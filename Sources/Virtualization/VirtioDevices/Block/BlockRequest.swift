@@ -1,31 +1,39 @@
 internal import ByteCodec
 internal import MachineMemory
-internal import Virtio
+package import Virtio
 
 /// What a driver asks of a disk (virtio 1.2, section 5.2.6), checked against the disk's size.
-struct BlockRequest {
+package struct BlockRequest {
     static let sectorSize: UInt64 = 512
     static let serialSize = 20
     /// Of a discard or write-zeroes request, 16 bytes each.
     static let maxSegments = 32
+    /// Of one such segment: 128 MiB, which a file system gives back at once.
+    static let maxSegmentSectors: UInt32 = 1 << 18
 
-    enum Violation: Error, Hashable, Sendable {
+    package enum Violation: Error, Hashable, Sendable {
         /// Without room for the status there is no way to answer.
         case noStatus
         case header(count: Int)
     }
 
     /// What is done, on bytes of the disk.
-    enum Operation: Equatable {
+    package enum Operation: Equatable {
         case read(offset: UInt64, count: Int)
         case write(offset: UInt64, count: Int)
         case flush
         case serial
         case discard([Range<UInt64>])
-        case writeZeroes([Range<UInt64>])
+        case writeZeroes([ZeroedRange])
         /// The driver's mistake, answered as an I/O error.
         case refused
         case unsupported
+    }
+
+    package struct ZeroedRange: Equatable {
+        package let bytes: Range<UInt64>
+        /// The driver does not mind if the file gives up its space.
+        package let mayUnmap: Bool
     }
 
     /// Section 5.2.6.
@@ -39,13 +47,14 @@ struct BlockRequest {
     }
 
     private static let headerSize = 16
+    private static let unmap: UInt32 = 1
 
-    let operation: Operation
+    package let operation: Operation
     /// Where the data is, without header and status.
     let data: [GuestRange]
     let status: GuestRange
 
-    init(_ chain: DescriptorChain, disk: BlockDevice.Disk) throws {
+    package init(_ chain: DescriptorChain, disk: BlockDevice.Disk) throws {
         let writable = chain.writableCount
         guard writable >= 1, let last = chain.writable.last else { throw Violation.noStatus }
         status = last.dropFirst(last.count - 1)
@@ -75,29 +84,46 @@ struct BlockRequest {
             operation = .serial
         case Kind.discard, Kind.writeZeroes:
             data = []
-            let ranges = disk.isReadOnly ? nil : try Self.ranges(input, disk)
-            operation = ranges.map { kind == Kind.discard ? .discard($0) : .writeZeroes($0) } ?? .refused
+            operation = disk.isReadOnly ? .refused : try Self.ranges(input, disk, areDiscarded: kind == Kind.discard)
         default:
             data = []
             operation = .unsupported
         }
     }
 
-    /// Nil if one is not on the disk.
-    private static func ranges(_ input: [GuestRange], _ disk: BlockDevice.Disk) throws -> [Range<UInt64>]? {
+    /// How much data it moves.
+    package var transferCount: Int {
+        switch operation {
+        case .read(_, let count), .write(_, let count): count
+        case .flush, .serial, .discard, .writeZeroes, .refused, .unsupported: 0
+        }
+    }
+
+    /// The segments of a discard or write-zeroes request: all of them, or none.
+    private static func ranges(
+        _ input: [GuestRange],
+        _ disk: BlockDevice.Disk,
+        areDiscarded: Bool,
+    ) throws -> Operation {
         let bytes = input.firstBytes(maxSegments * 16 + 1).flatMap { $0.read() }
-        guard !bytes.isEmpty, bytes.count % 16 == 0, bytes.count <= maxSegments * 16 else { return nil }
+        guard !bytes.isEmpty, bytes.count % 16 == 0, bytes.count <= maxSegments * 16 else { return .refused }
         var reader = ByteReader(bytes)
-        var ranges: [Range<UInt64>] = []
+        var ranges: [ZeroedRange] = []
+        var isUnsupported = false
         while reader.remaining > 0 {
             let sector = try reader.littleEndian(UInt64.self)
-            let count = Int(try reader.littleEndian(UInt32.self)) * Int(sectorSize)
-            // Unmap, the only flag, is a wish.
-            guard try reader.littleEndian(UInt32.self) <= 1, let start = disk.bytes(from: sector, count: count) else {
-                return nil
+            let sectors = try reader.littleEndian(UInt32.self)
+            let flags = try reader.littleEndian(UInt32.self)
+            let count = Int(sectors) * Int(sectorSize)
+            guard sectors <= maxSegmentSectors, let start = disk.bytes(from: sector, count: count) else {
+                return .refused
             }
-            ranges.append(start..<start + UInt64(count))
+            // Unmap is the only flag, and only of write-zeroes.
+            if flags & ~(areDiscarded ? 0 : unmap) != 0 { isUnsupported = true }
+            let range = ZeroedRange(bytes: start..<start + UInt64(count), mayUnmap: flags & unmap != 0)
+            if count > 0 { ranges.append(range) }
         }
-        return ranges
+        if isUnsupported { return .unsupported }
+        return areDiscarded ? .discard(ranges.map(\.bytes)) : .writeZeroes(ranges)
     }
 }

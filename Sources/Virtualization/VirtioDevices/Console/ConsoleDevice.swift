@@ -7,6 +7,8 @@ package import Virtio
 package final class ConsoleDevice: VirtioDevice {
     package enum Violation: Error, Hashable, Sendable {
         case controlMessage(count: Int)
+        /// A request of a receive queue without a byte to write to.
+        case noRoom
     }
 
     /// Section 5.3.6.2.
@@ -21,7 +23,7 @@ package final class ConsoleDevice: VirtioDevice {
     private static let multiport = VirtioFeatures(rawValue: 1 << 1)
     private static let controlMessageSize = 8
     /// Between the device and a driver that gives it no buffers.
-    private static let maxPendingMessages = 64
+    static let maxPendingMessages = 64
 
     package static func description(portCount: Int) -> VirtioDeviceDescription {
         var configuration: [UInt8] = [0, 0, 0, 0]  // Columns and rows, not offered.
@@ -75,6 +77,24 @@ package final class ConsoleDevice: VirtioDevice {
         control = nil
         messages = []
         for port in ports { port.reset() }
+    }
+
+    // MARK: Saved state
+
+    package func save() -> State {
+        State(messages: messages, ports: ports.map { $0.save() })
+    }
+
+    package func restore(_ state: State) throws {
+        guard state.ports.count == ports.count else {
+            throw RestoreViolation.portCount(state.ports.count, device: ports.count)
+        }
+        messages = state.messages
+        for (id, (port, saved)) in zip(ports, state.ports).enumerated() {
+            try port.restore(saved)
+            // The guest was told that the old stream had ended.
+            if !saved.isHostOpen { try send(id, Event.portOpen, 1) }
+        }
     }
 
     // MARK: Control

@@ -40,6 +40,20 @@ final class ConsolePort {
         try? stream.want([])
     }
 
+    // MARK: Saved state
+
+    func save() -> ConsoleDevice.State.Port {
+        ConsoleDevice.State.Port(isOpen: isOpen, isHostOpen: isHostOpen, sentOfFirst: UInt32(sentOfFirst))
+    }
+
+    /// The stream is a new one, whatever became of the old.
+    func restore(_ state: ConsoleDevice.State.Port) throws {
+        sentOfFirst = Int(state.sentOfFirst)
+        if state.isOpen { try setOpen(true) }
+    }
+
+    // MARK: Traffic
+
     /// The guest's program opened or closed the port.
     func setOpen(_ open: Bool) throws {
         isOpen = open
@@ -80,15 +94,12 @@ final class ConsolePort {
     }
 
     private func streamIsReady(_ readiness: EventLoop.Readiness) {
-        do {
+        context.attempt {
             if readiness.contains(.writable) {
                 try stream.drop(.writable)
                 try guestHasSent()
             }
             if !readiness.isDisjoint(with: [.readable, .hangUp, .error]) { try receiveFromHost() }
-        } catch {
-            // A driver that breaks the rules is told when it next kicks; until then the port is silent.
-            reset()
         }
     }
 
@@ -98,6 +109,8 @@ final class ConsolePort {
         var isFull = true
         try context.drain(receive) { chain in
             isFull = false
+            // A read of nothing would look like the end of the stream.
+            if chain.writable.isEmpty { throw ConsoleDevice.Violation.noRoom }
             do throws(SyscallError) {
                 let count = try stream.descriptor.read(into: chain.writable.firstBytes(Self.maxTransfer))
                 if count > 0 { return count }

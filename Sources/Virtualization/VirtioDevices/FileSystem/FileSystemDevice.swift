@@ -48,6 +48,18 @@ package final class FileSystemDevice: VirtioDevice {
         server.reset()
     }
 
+    // MARK: Saved state
+
+    package func save() -> State {
+        State(server.progress)
+    }
+
+    package func restore(_ state: State) throws {
+        try server.resume(state.progress)
+    }
+
+    // MARK: Requests
+
     private func serve(_ chain: DescriptorChain) throws -> Int? {
         let count = chain.readableCount
         let header = chain.read(upTo: FUSERequest.headerLength)

@@ -10,17 +10,6 @@ package import Virtio
 ///
 /// Confined to its loop.
 package final class VsockDevice: VirtioDevice {
-    /// All there is to save and restore, beside the queues: whom to tell that the connections are gone.
-    package struct State: Hashable, Sendable {
-        package var routes: [VsockRoute]
-        package var nextHostPort: UInt32
-
-        package init(routes: [VsockRoute], nextHostPort: UInt32) {
-            self.routes = routes
-            self.nextHostPort = nextHostPort
-        }
-    }
-
     package enum Violation: Error, Hashable, Sendable {
         case headerTooShort(count: Int)
         case dataTooShort(count: Int, wanted: Int)
@@ -51,8 +40,6 @@ package final class VsockDevice: VirtioDevice {
     private var queues: (receive: VirtQueue, transmit: VirtQueue)?
     /// The guest's packets wait for room for our answers.
     private var isTransmitBlocked = false
-    /// What the driver did wrong while it was the host's turn.
-    private var failure: (any Error)?
 
     /// `listener` is a listening Unix socket, `dialler` a socket of `SOCK_SEQPACKET` on whose other end somebody answers
     /// each `DialRequest`.
@@ -61,17 +48,13 @@ package final class VsockDevice: VirtioDevice {
         guestCID: UInt32,
         listener: consuming OwnedFD,
         dialler: consuming OwnedFD,
-        restoring state: State? = nil,
     ) throws {
         self.context = context
         multiplexer = VsockMultiplexer(guestCID: UInt64(guestCID))
-        if let state { multiplexer.restore(state) }
         doors = try VsockDoors(listener: listener, dialler: dialler, on: context.loop)
         doors.greeted = { [unowned self] in hostConnects($0, to: $1, early: $2) }
         doors.dialled = { [unowned self] in dialEnded($0, stream: $1) }
     }
-
-    package var state: State { multiplexer.state }
 
     // MARK: The driver
 
@@ -82,19 +65,22 @@ package final class VsockDevice: VirtioDevice {
     }
 
     package func notified(queue: Int) throws {
-        if let failure { throw failure }
         try pump()
     }
 
     package func reset() {
         queues = nil
         isTransmitBlocked = false
-        failure = nil
         doors.close()
         for stream in streams.values { stream.close() }
         streams = [:]
         multiplexer.removeAll()
     }
+
+    package func save() -> State { multiplexer.state }
+
+    /// The streams of the host are not those of before: the guest is told that its connections are gone.
+    package func restore(_ state: State) { multiplexer.restore(state) }
 
     /// Takes what the guest sent, and gives it what there is for it.
     private func pump() throws {
@@ -234,7 +220,7 @@ package final class VsockDevice: VirtioDevice {
         guard let id = multiplexer.connect(to: port) else { return }
         add(host, id, early: early)
         expire(id)
-        hostEvent { try pump() }
+        context.attempt { try pump() }
     }
 
     private func dialEnded(_ id: VsockMultiplexer.ID, stream: HostStream?) {
@@ -245,12 +231,12 @@ package final class VsockDevice: VirtioDevice {
         } else {
             multiplexer.abandon(id)
         }
-        hostEvent { try pump() }
+        context.attempt { try pump() }
     }
 
     private func add(_ host: HostStream, _ id: VsockMultiplexer.ID, early: [UInt8] = []) {
         streams[id] = VsockStream(host, early: early) { [unowned self] readiness in
-            hostEvent { try streamIsReady(id, readiness) }
+            context.attempt { try streamIsReady(id, readiness) }
         }
     }
 
@@ -263,17 +249,7 @@ package final class VsockDevice: VirtioDevice {
         _ = context.loop.schedule(after: Self.patience) { [weak self] in
             guard let self, multiplexer.expire(id) else { return }
             close(id)
-            hostEvent { try pump() }
-        }
-    }
-
-    /// A driver that breaks the rules is told when it next kicks; until then the device is silent.
-    private func hostEvent(_ body: () throws -> Void) {
-        do {
-            try body()
-        } catch {
-            reset()
-            failure = error
+            context.attempt { try pump() }
         }
     }
 }

@@ -99,7 +99,7 @@ final class VsockStream {
 
     func read(into ranges: [GuestRange]) -> Received {
         if !early.isEmpty {
-            let count = DescriptorChain(head: 0, readable: [], writable: ranges).write(early)
+            let count = ranges.write(early[...])
             early.removeFirst(count)
             return .bytes(count)
         }

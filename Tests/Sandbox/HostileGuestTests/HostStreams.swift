@@ -1,0 +1,80 @@
+import LinuxSystem
+import Synchronization
+
+/// The lines of a guest's console that are text. Always reads. Any thread; guarded by `line`.
+final class ConsoleLines: Sendable {
+    private static let maxLine = 200
+
+    let lines: AsyncStream<String>
+    private let continuation: AsyncStream<String>.Continuation
+    private let descriptor: OwnedFD
+    private let line = Mutex<[UInt8]>([])
+
+    init(adopting descriptor: consuming OwnedFD, on thread: EventLoopThread) throws(SyscallError) {
+        try descriptor.setNonBlocking()
+        self.descriptor = descriptor
+        (lines, continuation) = AsyncStream.makeStream()
+        thread.submit { [self] loop in
+            var watch: EventLoop.Watch?
+            func read(_: EventLoop.Readiness) {
+                if drain() { return }
+                if let watch { loop.remove(watch) }
+                continuation.finish()
+            }
+            watch = try? loop.watch(self.descriptor, for: .readable, read)
+            if watch == nil { continuation.finish() }
+        }
+    }
+
+    /// False at the end.
+    private func drain() -> Bool {
+        guard let outcome = try? descriptor.read(upTo: 65536) else { return false }
+        switch outcome {
+        case .wouldBlock: return true
+        case .endOfFile: return false
+        case .bytes(let bytes):
+            line.withLock { line in
+                for byte in bytes {
+                    if byte == 0x0A {
+                        if line.count <= Self.maxLine, line.allSatisfy({ (0x20..<0x7F).contains($0) }) {
+                            continuation.yield(String(decoding: line, as: UTF8.self))
+                        }
+                        line.removeAll(keepingCapacity: true)
+                    } else if line.count <= Self.maxLine {
+                        line.append(byte)
+                    }
+                }
+            }
+            return true
+        }
+    }
+}
+
+/// The host's end of a guest's port: takes whatever comes, and says some MiB of nothing as fast as it goes.
+final class NoisyPeer: Sendable {
+    private static let noise = [UInt8](repeating: 0x5A, count: 16384)
+    private static let maxNoise = 16 << 20
+
+    private let descriptor: OwnedFD
+
+    init(adopting descriptor: consuming OwnedFD, on thread: EventLoopThread) throws(SyscallError) {
+        try descriptor.setNonBlocking()
+        self.descriptor = descriptor
+        thread.submit { [self] loop in
+            var watch: EventLoop.Watch?
+            var written = 0
+            func ready(_ readiness: EventLoop.Readiness) {
+                guard let watch else { return }
+                if readiness.contains(.writable) {
+                    if case .wrote(let count)? = try? self.descriptor.write(Self.noise[...]) { written += count }
+                    if written >= Self.maxNoise { loop.change(watch, to: .readable) }
+                }
+                if !readiness.isDisjoint(with: [.readable, .hangUp, .error]) {
+                    let outcome = try? self.descriptor.read(upTo: 1 << 20)
+                    if outcome == nil || outcome == .endOfFile { loop.remove(watch) }
+                }
+            }
+            watch = try? loop.watch(self.descriptor, for: [.readable, .writable], ready)
+        }
+    }
+}
