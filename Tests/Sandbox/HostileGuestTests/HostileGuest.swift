@@ -1,5 +1,6 @@
 import Foundation
 import LinuxSystem
+import Primitives
 import Sandboxing
 import TestSupport
 import Testing
@@ -9,8 +10,8 @@ import WorkerProtocol
 
 /// A worker, jailed as always, whose guest is the program of `Guest/hostile` in place of a kernel. Any thread.
 final class HostileGuest: Sendable {
-    /// Console, entropy, a disk of each kind, and a share: numbers 0 to 4 on the guest's command line.
-    static let deviceCount = 5
+    /// Console, entropy, a disk of each kind, a share, and a network: numbers 0 to 5 on the guest's command line.
+    static let deviceCount = 6
     static let memory: UInt64 = 64 << 20
     static let diskSize: UInt64 = 1 << 20
 
@@ -20,7 +21,7 @@ final class HostileGuest: Sendable {
     private let console: ConsoleLines
     private let reports: WorkerReports
     private let errors: ConsoleTail
-    private let peer: NoisyPeer
+    private let peers: [NoisyPeer]
 
     /// Where `Guest/hostile/build.sh` leaves it.
     private static var program: String {
@@ -43,7 +44,7 @@ final class HostileGuest: Sendable {
         let readOnly = try OwnedFD.memoryFile(named: "disk", contents: [UInt8](repeating: 7, count: Int(Self.diskSize)))
         scratch = try ScratchDirectory()
         let share = try Directory(scratch.path).intoDescriptor()
-        let configuration = WorkerConfiguration(
+        var configuration = WorkerConfiguration(
             memoryBytes: Self.memory,
             vcpus: 1,
             commandLine: words,
@@ -52,6 +53,8 @@ final class HostileGuest: Sendable {
             disks: [.init(serial: "disk", isReadOnly: false), .init(serial: "fixed", isReadOnly: true)],
             shares: [.init(tag: "share", isReadOnly: false)],
         )
+        let network = try OwnedFD.socketPair()
+        configuration.network = .init(mac: .ofGuest)
         let settings = try OwnedFD.memoryFile(named: "voidbox-vmm", contents: configuration.encoded)
         process = try await WorkerMachine.spawn(
             program: try WorkerProgram.locate(environment: ProcessInfo.processInfo.environment),
@@ -59,14 +62,19 @@ final class HostileGuest: Sendable {
             [
                 nothing.rawValue, nothing.rawValue, errors.second.rawValue, reports.second.rawValue,
                 settings.rawValue, console.second.rawValue, control.second.rawValue, kvm.rawValue, kernel.rawValue,
-                initramfs.rawValue, disk.rawValue, readOnly.rawValue, share.rawValue,
+                initramfs.rawValue, disk.rawValue, readOnly.rawValue, share.rawValue, network.second.rawValue,
             ],
             host.spawner,
         )
         self.console = try ConsoleLines(adopting: console.keepFirst(), on: host.loop)
         self.reports = try WorkerReports(adopting: reports.keepFirst(), on: host.loop)
         self.errors = try ConsoleTail(adopting: errors.keepFirst(), on: host.loop)
-        peer = try NoisyPeer(adopting: control.keepFirst(), on: host.loop)
+        // A frame of 60 bytes, behind its length.
+        let frame = [0, 0, 0, 60] + [UInt8](repeating: 0xFF, count: 60)
+        peers = [
+            try NoisyPeer(adopting: control.keepFirst(), saying: Array("noise".utf8), on: host.loop),
+            try NoisyPeer(adopting: network.keepFirst(), saying: frame, on: host.loop),
+        ]
     }
 
     /// Starts one, hands it to `body`, and ends it.
