@@ -26,11 +26,13 @@ final class DeviceLife {
         let loop = context.loop
         var watch: EventLoop.Watch?
         var idleKicks = 0
+        var served: UInt16?
         watch = try loop.watch(bell.descriptor, for: .readable) { [self, unowned loop] _ in
             answer()
-            let before = nextAvailable(queue)
             if queues != nil { context.attempt { try device.notified(queue: queue) } }
-            idleKicks = nextAvailable(queue) == before ? idleKicks + 1 : 0
+            let next = nextAvailable(queue)
+            idleKicks = next == served ? idleKicks + 1 : 0
+            served = next
             guard idleKicks >= Self.maxIdleKicks, let watch else { return }
             loop.change(watch, to: [])
             _ = loop.schedule(after: Self.rest) { loop.change(watch, to: .readable) }
