@@ -97,9 +97,11 @@ let table: [Module] = [
     Module(
         name: "VirtioDevices",
         layer: .virtualization,
-        uses: ["ByteCodec", "LinuxSystem", "MachineMemory", "Primitives", "SharedFS", "Virtio"],
+        uses: ["ByteCodec", "LinuxSystem", "MachineMemory", "Primitives", "SharedFS", "Virtio", "WorkerProtocol"],
         tested: true,
-        testUses: ["LinuxSystem", "MachineMemory", "Primitives", "SharedFS", "Virtio", "VirtioDriver"],
+        testUses: [
+            "LinuxSystem", "MachineMemory", "Primitives", "SharedFS", "Virtio", "VirtioDriver", "WorkerProtocol",
+        ],
     ),
     Module(
         name: "VMM",

@@ -13,7 +13,7 @@ package struct FuzzTarget: Sendable {
 
     package static let all: [FuzzTarget] = [
         .blockRequest, .bzImage, .claudeStream, .elf, .fuse, .networkFrames, .savedState, .spec, .ttrpc,
-        .virtioDevices, .virtioRegisters, .virtqueue,
+        .virtioDevices, .virtioRegisters, .virtqueue, .vsock,
     ]
 }
 

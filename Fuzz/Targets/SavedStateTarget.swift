@@ -5,7 +5,7 @@ extension FuzzTarget {
     /// The first byte chooses the kind of state. What was decoded is encoded as it was.
     static let savedState = FuzzTarget("saved-state") { bytes in
         var input = InputReader(bytes)
-        let choice = input.byte() % 6
+        let choice = input.byte() % 8
         let rest = Array(bytes.dropFirst())
         switch choice {
         case 0:
@@ -16,6 +16,8 @@ extension FuzzTarget {
         case 2: decode(FileSystemDevice.State.self, rest)
         case 3: decode(BlockDevice.State.self, rest)
         case 4: decode(NetworkDevice.State.self, rest)
+        case 6: decode(BalloonDevice.State.self, rest)
+        case 7: decode(VsockDevice.State.self, rest)
         default: decode(VirtQueue.State.self, rest)
         }
     }

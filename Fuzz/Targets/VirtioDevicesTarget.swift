@@ -1,9 +1,10 @@
 import LinuxSystem
 import MachineMemory
 import Primitives
-import Virtio
 import VirtioDevices
 import VirtioDriver
+
+@testable import Virtio
 
 extension FuzzTarget {
     /// The first byte chooses device and features; then come what a driver does, and what the host's side of the device does.
@@ -36,13 +37,13 @@ private final class DeviceBench {
             loop: try EventLoop(),
             memory: memory,
             interrupt: try VirtioInterrupt(),
-            configuration: VirtioConfiguration(network.configuration),
+            configuration: ConfigurationSpace(network.configuration, writable: 0..<0),
         )
         let (near, far) = try OwnedFD.socketPair(nonBlocking: true).relinquish()
         host = OwnedFD(adopting: near)
         let stream = OwnedFD(adopting: far)
         let description: VirtioDeviceDescription
-        switch choice & 0x13 {
+        switch choice & 0x33 {
         case 0:
             description = EntropyDevice.description
             device = EntropyDevice(context)
@@ -52,6 +53,13 @@ private final class DeviceBench {
         case 0x10...0x13:
             description = network
             device = try NetworkDevice(context, stream: stream.duplicate().relinquish())
+        case 0x20...0x23:
+            description = BalloonDevice.description
+            device = BalloonDevice(context)
+        case 0x30...0x33:
+            description = VsockDevice.description(guestCID: 3)
+            // Nobody can be accepted from it, and what it says is no answer to a dial.
+            device = try VsockDevice(context, guestCID: 3, listener: stream.duplicate(), dialler: stream.duplicate())
         default:
             let contents = [UInt8](repeating: 7, count: 4096)
             let disk = BlockDevice.Disk(serial: "fuzz", size: 4096, isReadOnly: choice & 1 != 0)

@@ -34,6 +34,11 @@ package struct OwnedFD: ~Copyable, Sendable {
         try checked("fcntl(F_SETFL)", clinux_fcntl(rawValue, F_SETFL, Int(flags | O_NONBLOCK)))
     }
 
+    package func setBlocking() throws(SyscallError) {
+        let flags = try checked("fcntl(F_GETFL)", clinux_fcntl(rawValue, F_GETFL, 0))
+        try checked("fcntl(F_SETFL)", clinux_fcntl(rawValue, F_SETFL, Int(flags & ~O_NONBLOCK)))
+    }
+
     // MARK: Transfer
 
     package enum ReadOutcome: Equatable {

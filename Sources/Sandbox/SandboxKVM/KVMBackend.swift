@@ -72,6 +72,13 @@ package struct KVMBackend: SandboxBackend {
 extension SandboxConfiguration {
     /// What the worker does not do yet is refused, not left out.
     fileprivate func checkWorkerCapabilities() throws(SandboxError) {
+        if let vsock, !(3..<UInt32.max).contains(vsock.guestCID) {
+            throw SandboxError(
+                .invalidArgument,
+                resource: "box \"\(name)\"",
+                "its vsock cannot be called \(vsock.guestCID): 0 to 2 and the last number are others' names",
+            )
+        }
         if network == .user {
             throw SandboxError(
                 .unsupported,

@@ -10,6 +10,7 @@ final class WorkerMachine: VirtualMachine {
     private let console: ConsoleTail
     private let reports: WorkerReports
     private let errors: ConsoleTail
+    private let vsock: VsockHost?
     private let end = OneShot<MachineEnd>()
     private let waiting: Task<Void, Never>
 
@@ -32,6 +33,12 @@ final class WorkerMachine: VirtualMachine {
         let kernel = try OwnedFD.open(configuration.boot.kernel, OwnedFD.readOnly)
         let initramfs = try OwnedFD.open(configuration.boot.initramfs, OwnedFD.readOnly)
         let files = try BoxFiles(configuration)
+        var vsock: VsockHost?
+        if let path = configuration.vsock?.socketPath {
+            let opened = try VsockHost.open(path, on: host.loop)
+            vsock = opened.host
+            files.adopt(opened.sockets)
+        }
 
         // In the order of WorkerDescriptor.
         let descriptors = [
@@ -42,6 +49,7 @@ final class WorkerMachine: VirtualMachine {
         let process = try await spawn(program: program, descriptors + files.descriptors, host.spawner)
         let machine = WorkerMachine(
             process,
+            vsock: vsock,
             console: try ConsoleTail(adopting: console.keepFirst(), on: host.loop),
             reports: try WorkerReports(adopting: reports.keepFirst(), on: host.loop),
             errors: try ConsoleTail(adopting: errors.keepFirst(), on: host.loop),
@@ -75,17 +83,21 @@ final class WorkerMachine: VirtualMachine {
 
     private init(
         _ process: Spawner.SpawnedProcess,
+        vsock: VsockHost?,
         console: ConsoleTail,
         reports: WorkerReports,
         errors: ConsoleTail,
     ) {
         self.process = process
+        self.vsock = vsock
         self.console = console
         self.reports = reports
         self.errors = errors
         waiting = Task { [end] in
             do {
                 let status = try await process.waitForEnd()
+                // Its descriptors are closed, so this follows at once.
+                try await vsock?.waitUntilClosed()
                 end.fulfil(Self.meaning(of: status, try await reports.lastWord(), errors))
             } catch {
                 end.fulfil(.failed(reason: "voidbox-vmm cannot be waited for: \(error)"))
@@ -157,6 +169,7 @@ extension SandboxConfiguration {
                 },
             )
             if network.isThere { worker.network = WorkerConfiguration.Network(mac: .ofGuest) }
+            worker.vsock = vsock.map { WorkerConfiguration.Vsock(guestCID: $0.guestCID) }
             return worker
         }
     }
@@ -178,6 +191,11 @@ private final class BoxFiles {
         if case .frames(let stream) = configuration.network {
             descriptors.append(try stream.descriptor.duplicate().relinquish())
         }
+    }
+
+    /// Takes over further descriptors, behind the others.
+    func adopt(_ more: [Int32]) {
+        descriptors += more
     }
 
     deinit {

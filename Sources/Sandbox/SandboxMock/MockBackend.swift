@@ -15,6 +15,7 @@ package struct MockBackend: SandboxBackend {
 
     package func boot(_ configuration: SandboxConfiguration) async throws -> any SandboxInstance {
         try Task.checkCancellation()
+        try configuration.checkHasNoVsock(name)
         return MockSandbox(configuration, programs: programs, shares: shares)
     }
 }

@@ -17,6 +17,7 @@ package struct QEMUBackend: SandboxBackend {
 
     package func boot(_ configuration: SandboxConfiguration) async throws -> any SandboxInstance {
         try configuration.checkHost()
+        try configuration.checkHasNoVsock(name)
         let (machine, guest) = try await QEMUMachine.start(
             configuration,
             program: program,

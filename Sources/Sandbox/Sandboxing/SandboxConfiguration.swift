@@ -15,6 +15,7 @@ package struct SandboxConfiguration: Sendable {
     package var disks: [Disk] = []
     /// Of each disk by itself, the root's too. Under qemu a burst is a tenth of a second's worth, whatever it says here.
     package var diskLimit = TransferLimit.none
+    package var vsock: Vsock?
     package var boot: BootArtifacts
     package var policy = ExecPolicy()
     /// From the start of the machine until its agent answers.
@@ -59,6 +60,21 @@ package struct SandboxConfiguration: Sendable {
             self.hostPath = hostPath
             self.guestPath = guestPath
             self.isReadOnly = isReadOnly
+        }
+    }
+
+    /// Stream sockets between programs of the host and the guest, in Firecracker's convention.
+    package struct Vsock: Hashable, Sendable {
+        /// Of a Unix socket that is made with the box and goes with it. Who connects says `CONNECT <port>\n`, is answered
+        /// `OK <hostport>\n`, and talks to that port of the guest. What the guest connects to, on port P of CID 2, is who listens
+        /// on the Unix socket `<path>_P`.
+        package var socketPath: String
+        /// What the guest is called, 3 or more.
+        package var guestCID: UInt32
+
+        package init(socketPath: String, guestCID: UInt32 = 3) {
+            self.socketPath = socketPath
+            self.guestCID = guestCID
         }
     }
 

@@ -43,10 +43,16 @@ package final class GuestMemory: Sendable {
         return unsafe GuestRange(self, bank.mapping.baseAddress + offset, Int(count), address)
     }
 
-    /// Gives the pages of a range back to the host; they read as zero from then on.
+    package static let pageSize: UInt64 = 4096
+
+    /// Gives the whole pages of a range back to the host; they read as zero from then on. What is of a page in part stays.
     package func discard(at address: GuestAddress, count: UInt64) throws {
         let (bank, offset) = try locate(address, count)
-        try bank.mapping.discard(offset..<offset + Int(count))
+        // Regions begin on a page, so that the guest's pages are the host's.
+        let page = Int(Self.pageSize)
+        let start = (offset + page - 1) & ~(page - 1)
+        let end = (offset + Int(count)) & ~(page - 1)
+        if start < end { try bank.mapping.discard(start..<end) }
     }
 
     private func locate(_ address: GuestAddress, _ count: UInt64) throws(MemoryViolation) -> (Bank, offset: Int) {

@@ -131,6 +131,7 @@ final class GuestMachine: Sendable {
                 ) { FileSystemDevice($0, try shares.server(index)) }
             )
         }
+        devices.append(try makeDevice("balloon", BalloonDevice.description, on: loop) { BalloonDevice($0) })
         if let network = configuration.network {
             let descriptor = configuration.networkDescriptor
             devices.append(
@@ -139,6 +140,23 @@ final class GuestMachine: Sendable {
                     NetworkDevice.description(mac: network.mac),
                     on: try confinement.deviceThread(named: "network"),
                 ) { try NetworkDevice($0, stream: descriptor) }
+            )
+        }
+        if let vsock = configuration.vsock {
+            let (listener, dialler) = (configuration.vsockListenerDescriptor, configuration.vsockDiallerDescriptor)
+            devices.append(
+                try makeDevice(
+                    "vsock",
+                    VsockDevice.description(guestCID: vsock.guestCID),
+                    on: try confinement.vsockThread(named: "vsock"),
+                ) {
+                    try VsockDevice(
+                        $0,
+                        guestCID: vsock.guestCID,
+                        listener: OwnedFD(adopting: listener),
+                        dialler: OwnedFD(adopting: dialler),
+                    )
+                }
             )
         }
         return devices
@@ -197,8 +215,10 @@ final class GuestMachine: Sendable {
 }
 
 extension WorkerConfiguration {
-    /// Console, entropy, the disks, the shares and the network.
-    fileprivate var deviceCount: Int { 2 + disks.count + shares.count + (network == nil ? 0 : 1) }
+    /// Console, entropy, the disks, the shares, the balloon, the network and the vsock.
+    fileprivate var deviceCount: Int {
+        3 + disks.count + shares.count + (network == nil ? 0 : 1) + (vsock == nil ? 0 : 1)
+    }
 }
 
 enum GuestMachineError: Error, Hashable, Sendable, CustomStringConvertible {

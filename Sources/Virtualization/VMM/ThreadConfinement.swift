@@ -27,6 +27,9 @@ struct ThreadConfinement: Sendable {
     /// The same, for a thread that names files below a shared directory.
     func shareThread(named name: String) throws -> EventLoopThread { try thread(named: name, \.shareThread) }
 
+    /// The same, for a thread that takes connections of the host.
+    func vsockThread(named name: String) throws -> EventLoopThread { try thread(named: name, \.vsockThread) }
+
     private func thread(
         named name: String,
         _ kind: KeyPath<WorkerFilters, SeccompFilter>,

@@ -11,7 +11,7 @@ package enum Worker {
             let configuration = try readConfiguration()
             let shares = try SharedDirectories(configuration)
             let machine = try GuestMachine(configuration, shares: shares, ending: ending)
-            let confinement = try enterJail(waived: configuration.waivedJailLayers, shares, ending)
+            let confinement = try enterJail(configuration, shares, ending)
             try machine.start(confinement)
             try confinement.enterMainThread()
             ending.report(.started)
@@ -30,7 +30,7 @@ package enum Worker {
 
     /// From here on nothing with a name can be opened. The kernel has the machine, and the files are open.
     private static func enterJail(
-        waived names: [String],
+        _ configuration: WorkerConfiguration,
         _ shares: SharedDirectories,
         _ ending: Ending,
     ) throws -> ThreadConfinement {
@@ -38,11 +38,12 @@ package enum Worker {
         filters.vcpuRequests = [KVMRequest.run]
         filters.deviceRequests = KVMRequest.connections
         filters.servesShares = !shares.isEmpty
+        filters.servesVsock = configuration.vsock != nil
         var plan = JailPlan(seccomp: filters.starting)
         plan.shares = shares.jailShares
         plan.identity = try shares.identity()
         if !shares.isEmpty { plan.limits.openFiles = SharedDirectories.openFiles }
-        plan.waived = Set(names.compactMap(JailLayer.init(rawValue:)))
+        plan.waived = Set(configuration.waivedJailLayers.compactMap(JailLayer.init(rawValue:)))
         let report = try Jail.apply(plan)
         if !report.isComplete { ending.report(.warning("the machine's jail is not complete: \(report.shortfalls)")) }
         return ThreadConfinement(plan.waived.contains(.seccomp) ? nil : filters)

@@ -13,12 +13,10 @@ package final class MMIOTransport: Sendable {
     /// A write of `VirtioInterrupt.usedBufferAcknowledgement` here may be left out: the driver's next look at the interrupt
     /// status then finds the bit still set, and no request.
     package static let acknowledgeOffset: UInt64 = 0x64
+    private static let generationOffset: UInt64 = 0xFC
     private static let configurationOffset: UInt64 = 0x100
 
-    private static let configurationGeneration: UInt64 = 0xFC
-
     private let description: VirtioDeviceDescription
-    private let configuration: VirtioConfiguration
     private let registers: Mutex<MMIORegisters>
     /// Held while a register is written and the device is told: where two processors write, the device hears of the writes in
     /// the order in which the registers had them. Else it might serve a driver that has reset it.
@@ -26,6 +24,7 @@ package final class MMIOTransport: Sendable {
     private let thread: EventLoopThread
     private let life: LoopConfined<DeviceLife>
     package let interrupt: VirtioInterrupt
+    package let configuration: ConfigurationSpace
     package let kicks: [Kick]
 
     /// Rung when the guest has put something into a queue.
@@ -43,13 +42,13 @@ package final class MMIOTransport: Sendable {
         make: @escaping @Sendable (VirtioDeviceContext) throws -> any VirtioDevice,
     ) throws {
         self.description = description
-        let configuration = VirtioConfiguration(description.configuration)
-        self.configuration = configuration
+        let configuration = ConfigurationSpace(description.configuration, writable: description.writableConfiguration)
         registers = Mutex(MMIORegisters(description))
         let interrupt = try VirtioInterrupt()
         let kicks = try description.queueSizes.map { _ throws(SyscallError) in try Kick() }
         self.thread = thread
         self.interrupt = interrupt
+        self.configuration = configuration
         self.kicks = kicks
         life = try thread.runBlocking { loop in
             let context = VirtioDeviceContext(
@@ -72,7 +71,7 @@ package final class MMIOTransport: Sendable {
             return configuration.read(offset - Self.configurationOffset, count: count)
         }
         guard count == 4, offset % 4 == 0 else { return 0 }
-        if offset == Self.configurationGeneration { return UInt64(configuration.generation) }
+        if offset == Self.generationOffset { return UInt64(configuration.generation) }
         let value = registers.withLock {
             $0.read(offset, interruptStatus: interrupt.status, needsReset: interrupt.needsReset)
         }
@@ -81,7 +80,10 @@ package final class MMIOTransport: Sendable {
 
     /// A write of `count` bytes. What is not a register, and what is not allowed now, is ignored.
     package func write(_ offset: UInt64, _ value: UInt64, count: Int) {
-        guard count == 4, offset % 4 == 0, offset < Self.configurationOffset else { return }
+        if offset >= Self.configurationOffset {
+            return configuration.write(offset - Self.configurationOffset, value, count: count)
+        }
+        guard count == 4, offset % 4 == 0 else { return }
         let value = UInt32(truncatingIfNeeded: value)
         switch offset {
         case Self.notifyOffset:
@@ -120,6 +122,7 @@ package final class MMIOTransport: Sendable {
         return State(
             kind: description.kind.rawValue,
             configuration: description.configuration,
+            writtenConfiguration: configuration.written,
             configurationGeneration: configuration.generation,
             registers: registers,
             interruptStatus: interrupt.status,
@@ -133,7 +136,7 @@ package final class MMIOTransport: Sendable {
         try state.check(against: description)
         let restored = try MMIORegisters(description, restoring: state.registers)
         registers.withLock { $0 = restored }
-        configuration.generation = state.configurationGeneration
+        configuration.restore(written: state.writtenConfiguration, generation: state.configurationGeneration)
         interrupt.restore(status: state.interruptStatus, needsReset: state.needsReset)
         guard let device = state.device else { return }
         let features = VirtioFeatures(rawValue: state.registers.driverFeatures)

@@ -36,17 +36,21 @@ package struct VirtioDeviceDescription: Sendable {
     package var queueSizes: [UInt16]
     /// The device's configuration (its section of chapter 5), at first.
     package var configuration: [UInt8]
+    /// Of the configuration, what the driver may write.
+    package var writableConfiguration: Range<Int>
 
     package init(
         kind: VirtioDeviceKind,
         features: VirtioFeatures = [],
         queueSizes: [UInt16],
         configuration: [UInt8] = [],
+        writableConfiguration: Range<Int> = 0..<0,
     ) {
         self.kind = kind
         self.features = features.union(.transport)
         self.queueSizes = queueSizes
         self.configuration = configuration
+        self.writableConfiguration = writableConfiguration
     }
 }
 
@@ -56,14 +60,14 @@ package struct VirtioDeviceContext {
     package let memory: GuestMemory
     package let interrupt: VirtioInterrupt
     /// As the driver sees it now; made from the description's.
-    package let configuration: VirtioConfiguration
+    package let configuration: ConfigurationSpace
     private let failure = Failure()
 
     package init(
         loop: EventLoop,
         memory: GuestMemory,
         interrupt: VirtioInterrupt,
-        configuration: VirtioConfiguration = VirtioConfiguration(),
+        configuration: ConfigurationSpace,
     ) {
         self.loop = loop
         self.memory = memory

@@ -14,8 +14,8 @@ package enum WorkerDescriptor {
     package static let kvm: Int32 = 7
     package static let kernel: Int32 = 8
     package static let initramfs: Int32 = 9
-    /// The disks of the configuration, in order, the directories of its shares behind them, and then the stream of its
-    /// network.
+    /// The disks of the configuration, in order, the directories of its shares behind them, the stream of its network, and
+    /// then the two sockets of its vsock.
     package static let firstDisk: Int32 = 10
 }
 
@@ -54,12 +54,23 @@ package struct WorkerConfiguration: Hashable, Sendable {
         }
     }
 
+    /// Stream sockets between the guest and programs of the host.
+    package struct Vsock: Hashable, Sendable {
+        /// What the guest is called, 3 or more.
+        package var guestCID: UInt32
+
+        package init(guestCID: UInt32) {
+            self.guestCID = guestCID
+        }
+    }
+
     package enum Violation: Error, Hashable, Sendable {
         case version(UInt32)
         case truncated
         case tooLong
         case notUTF8
         case trailing(count: Int)
+        case guestCID(UInt32)
     }
 
     private static let version: UInt32 = 2
@@ -77,6 +88,7 @@ package struct WorkerConfiguration: Hashable, Sendable {
     package var network: Network?
     /// Names of layers of the jail that the user does without.
     package var waivedJailLayers: [String] = []
+    package var vsock: Vsock?
 
     package init(
         memoryBytes: UInt64,
@@ -101,6 +113,10 @@ extension WorkerConfiguration {
     package func descriptor(ofDisk index: Int) -> Int32 { WorkerDescriptor.firstDisk + Int32(index) }
     package func descriptor(ofShare index: Int) -> Int32 { WorkerDescriptor.firstDisk + Int32(disks.count + index) }
     package var networkDescriptor: Int32 { descriptor(ofShare: shares.count) }
+    /// A listening Unix socket.
+    package var vsockListenerDescriptor: Int32 { networkDescriptor + (network == nil ? 0 : 1) }
+    /// A socket that takes a `DialRequest` and answers with a `DialReply`.
+    package var vsockDiallerDescriptor: Int32 { vsockListenerDescriptor + 1 }
 
     package var encoded: [UInt8] {
         var bytes: [UInt8] = []
@@ -125,6 +141,7 @@ extension WorkerConfiguration {
         bytes.appendField(network?.mac.bytes ?? [])
         bytes.append(littleEndian: UInt32(waivedJailLayers.count))
         for name in waivedJailLayers { bytes.appendField(Array(name.utf8)) }
+        bytes.append(littleEndian: vsock?.guestCID ?? 0)
         return bytes
     }
 
@@ -156,6 +173,10 @@ extension WorkerConfiguration {
             }
             network = MACAddress(bytes: try reader.field()).map(Network.init)
             for _ in 0..<(try reader.littleEndian(UInt32.self)) { waivedJailLayers.append(try reader.text()) }
+            let guestCID = try reader.littleEndian(UInt32.self)
+            // The first three names are those of nobody, of a machine itself and of its host; the last one is everybody's.
+            guard guestCID == 0 || (3..<UInt32.max).contains(guestCID) else { throw Violation.guestCID(guestCID) }
+            vsock = guestCID == 0 ? nil : Vsock(guestCID: guestCID)
             guard reader.remaining == 0 else { throw Violation.trailing(count: reader.remaining) }
         } catch let violation as Violation {
             throw violation

@@ -9,16 +9,21 @@ import Testing
         filters.vcpuRequests = [0xAE80]
         filters.deviceRequests = [0x4020_AE76]
         filters.servesShares = true
+        filters.servesVsock = true
         return filters
     }()
 
     private var all: [SeccompFilter] {
-        [filters.vcpuThread, filters.deviceThread, filters.shareThread, filters.mainThread, filters.starting]
+        [
+            filters.vcpuThread, filters.deviceThread, filters.shareThread, filters.vsockThread, filters.mainThread,
+            filters.starting,
+        ]
     }
 
     @Test(arguments: [
         SystemCall.execve, .execveat, .fork, .vfork, .socket, .connect, .bind, .listen, .ptrace, .process_vm_readv,
-        .process_vm_writev, .kill, .tkill, .pidfd_open, .pidfd_getfd, .mount, .unshare, .setns, .chroot, .pivot_root,
+        .process_vm_writev, .kill, .tkill, .pidfd_open, .pidfd_getfd, .sendmsg, .mount, .unshare, .setns, .chroot,
+        .pivot_root,
         .bpf,
         .perf_event_open, .userfaultfd, .io_uring_setup, .io_uring_enter, .keyctl, .add_key, .init_module, .kexec_load,
         .reboot, .setuid, .setresuid, .memfd_create, .pkey_mprotect, .chdir, .fchdir, .open_tree, .move_mount,
@@ -61,6 +66,20 @@ import Testing
         #expect(filters.shareThread.decision(for: SystemCallData(.openat, 9)) == .allow)
     }
 
+    @Test func `only the thread of a vsock gets descriptors from outside`() {
+        for call in [SystemCall.accept4, .recvmsg] {
+            let data = SystemCallData(call, 9)
+            #expect(filters.vsockThread.decision(for: data) == .allow)
+            #expect(filters.starting.decision(for: data) == .allow)
+            for filter in [filters.vcpuThread, filters.deviceThread, filters.shareThread, filters.mainThread] {
+                #expect(filter.decision(for: data) == .killProcess)
+            }
+            var without = filters
+            without.servesVsock = false
+            #expect(without.starting.decision(for: data) == .killProcess)
+        }
+    }
+
     @Test func `threads are started by the first filter only, and processes by none`() {
         let thread: UInt64 = 0x3D_0F00
         #expect(filters.starting.decision(for: SystemCallData(.clone, thread)) == .allow)
@@ -68,7 +87,7 @@ import Testing
         #expect(filters.starting.decision(for: SystemCallData(.clone, thread | 1 << 40)) == .killProcess)
         #expect(filters.starting.decision(for: SystemCallData(.clone, thread | 0x1000_0000)) == .killProcess)
         #expect(filters.starting.decision(for: SystemCallData(.clone3)) == .errno(.notImplemented))
-        for filter in [filters.vcpuThread, filters.deviceThread, filters.shareThread, filters.mainThread] {
+        for filter in all.dropLast() {
             #expect(filter.decision(for: SystemCallData(.clone, thread)) == .killProcess)
             #expect(filter.decision(for: SystemCallData(.clone3)) == .killProcess)
             #expect(filter.decision(for: SystemCallData(.seccomp, 1, 0)) == .killProcess)

@@ -20,6 +20,8 @@ enum ContractBackend: String, CaseIterable, Sendable, CustomTestStringConvertibl
     static let real = all.filter { $0 != .mock }
     /// Those whose boxes can have a network.
     static let withNetwork = all.filter { $0 == .qemu }
+    /// Those with our own devices: a vsock, and a balloon that gives memory back.
+    static let withVsock = all.filter { $0 == .kvm }
     /// Those whose shares show the host's owners as they are, instead of the box's user.
     static let withUnmappedShares = all.filter { $0 == .qemu }
     /// Those whose shares belong to the box's user, whoever they belong to on the host.

@@ -13,6 +13,8 @@ final class DeviceFixture {
     let transport: MMIOTransport
     let queues: [DriverQueue]
     private let complaints: Complaints
+    /// Given back by the device, and not asked for yet.
+    private var unseen: [Int: [(head: UInt32, written: UInt32)]] = [:]
 
     final class Complaints: Sendable {
         let texts = Mutex<[String]>([])
@@ -96,18 +98,27 @@ final class DeviceFixture {
 
     /// Waits until the device has given back a request of a queue; the first of them.
     func used(_ queue: Int) throws -> (head: UInt32, written: UInt32) {
-        try allUsed(queue)[0]
+        let deadline = ContinuousClock.now + .seconds(30)
+        while ContinuousClock.now < deadline {
+            if let first = try takeUsed(queue) { return first }
+            try transport.interrupt.bell.waitBriefly()
+        }
+        throw Silence()
     }
 
     /// Waits until the device has given back something; all that it has by then.
     func allUsed(_ queue: Int) throws -> [(head: UInt32, written: UInt32)] {
-        let deadline = ContinuousClock.now + .seconds(30)
-        while ContinuousClock.now < deadline {
-            let used = try queues[queue].takeUsed()
-            if !used.isEmpty { return used }
-            try transport.interrupt.bell.waitBriefly()
-        }
-        throw Silence()
+        let first = try used(queue)
+        defer { unseen[queue] = [] }
+        return [first] + unseen[queue, default: []]
+    }
+
+    /// The next request of a queue that the device has given back; nil if there is none now.
+    func takeUsed(_ queue: Int) throws -> (head: UInt32, written: UInt32)? {
+        unseen[queue, default: []] += try queues[queue].takeUsed()
+        guard let first = unseen[queue]?.first else { return nil }
+        unseen[queue]?.removeFirst()
+        return first
     }
 
     /// Waits until the device has stopped over something its driver did; what it said.

@@ -11,12 +11,12 @@ import VirtioDriver
 /// Drivers that break the rules of the transport: every kind of device takes it the same way.
 @Suite("Hostile driver", .timeLimit(.minutes(2))) struct HostileDriverTests {
     enum Kind: CaseIterable, Sendable, CustomTestStringConvertible {
-        case console, entropy, disk, share
+        case console, entropy, disk, share, balloon, vsock
 
         var testDescription: String { "\(self)" }
 
         /// Whose requests are looked at when it is kicked.
-        var servedQueue: Int { self == .console || self == .share ? 1 : 0 }
+        var servedQueue: Int { self == .console || self == .share || self == .vsock ? 1 : 0 }
 
         func fixture() throws -> DeviceFixture {
             switch self {
@@ -32,6 +32,21 @@ import VirtioDriver
                 let contents = [UInt8](repeating: 7, count: 4096)
                 return try DeviceFixture(BlockDevice.description(disk)) {
                     BlockDevice($0, disk, file: try OwnedFD.memoryFile(named: "disk", contents: contents))
+                }
+            case .balloon: return try DeviceFixture(BalloonDevice.description) { BalloonDevice($0) }
+            case .vsock:
+                let path = FileManager.default.temporaryDirectory.appending(path: "voidbox-\(UUID())").path
+                let listener = try OwnedFD.listening(onUnixSocket: path, backlog: 1).relinquish()
+                try FileSystem.remove(path)
+                let sockets = try OwnedFD.messageSocketPair().relinquish()
+                _ = OwnedFD(adopting: sockets.first)  // Nobody dials.
+                return try DeviceFixture(VsockDevice.description(guestCID: 3)) {
+                    try VsockDevice(
+                        $0,
+                        guestCID: 3,
+                        listener: OwnedFD(adopting: listener),
+                        dialler: OwnedFD(adopting: sockets.second),
+                    )
                 }
             case .share:
                 let path = FileManager.default.temporaryDirectory.path

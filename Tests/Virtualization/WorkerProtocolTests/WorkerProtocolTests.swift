@@ -23,6 +23,7 @@ import Testing
         )
         configuration.network = .init(mac: .ofGuest)
         configuration.waivedJailLayers = ["landlock"]
+        configuration.vsock = .init(guestCID: 3)
         return configuration
     }()
 
@@ -46,6 +47,37 @@ import Testing
         }
         #expect(throws: WorkerConfiguration.Violation.trailing(count: 1)) {
             try WorkerConfiguration(decoding: bytes + [0])
+        }
+    }
+
+    @Test func `the sockets of a vsock are behind all else`() throws {
+        #expect(Self.configuration.vsockListenerDescriptor == 14)
+        #expect(Self.configuration.vsockDiallerDescriptor == 15)
+        var without = Self.configuration
+        without.network = nil
+        #expect(without.vsockListenerDescriptor == 13)
+        without.vsock = nil
+        #expect(try WorkerConfiguration(decoding: without.encoded).vsock == nil)
+    }
+
+    @Test(arguments: [1, 2, .max] as [UInt32])
+    func `a guest is not called what others are`(_ guestCID: UInt32) {
+        var configuration = Self.configuration
+        configuration.vsock = .init(guestCID: guestCID)
+        #expect(throws: WorkerConfiguration.Violation.guestCID(guestCID)) {
+            try WorkerConfiguration(decoding: configuration.encoded)
+        }
+    }
+
+    @Test func `dials and their answers survive their encoding, and nothing else is one`() {
+        let request = DialRequest(id: 0x0102_0304, port: .max)
+        #expect(DialRequest(decoding: request.encoded) == request)
+        #expect(DialRequest(decoding: request.encoded + [0]) == nil)
+        #expect(DialRequest(decoding: []) == nil)
+        for isConnected in [true, false] {
+            let reply = DialReply(id: 7, isConnected: isConnected)
+            #expect(DialReply(decoding: reply.encoded) == reply)
+            #expect(DialReply(decoding: Array(reply.encoded.dropLast())) == nil)
         }
     }
 

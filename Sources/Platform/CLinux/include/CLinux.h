@@ -155,3 +155,4 @@ int clinux_spawn(const struct clinux_spawn_options *options, int *pidfd, int *fa
 #include "CLinuxConfinement.h"
 #include "CLinuxFiles.h"
 #include "CLinuxMachine.h"
+#include "CLinuxSockets.h"

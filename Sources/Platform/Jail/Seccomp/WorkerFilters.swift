@@ -14,6 +14,8 @@ package struct WorkerFilters: Sendable {
     package var deviceRequests: [UInt32] = []
     /// Whether there is a thread for shared directories. Without one no thread names a file.
     package var servesShares = false
+    /// Whether there is a thread for the guest's stream sockets. Without one no thread gets a new descriptor from outside.
+    package var servesVsock = false
 
     package init(processID: Int32 = HostFacts.processID) {
         self.processID = UInt32(bitPattern: processID)
@@ -43,6 +45,13 @@ package struct WorkerFilters: Sendable {
         return filter
     }
 
+    /// Serves stream sockets too: takes connections, and descriptors of those that the parent opens for it.
+    package var vsockThread: SeccompFilter {
+        var filter = deviceThread
+        filter.allow(.accept4, .recvmsg)
+        return filter
+    }
+
     /// Waits for commands and for the other threads.
     package var mainThread: SeccompFilter {
         var filter = runtime
@@ -56,6 +65,7 @@ package struct WorkerFilters: Sendable {
     package var starting: SeccompFilter {
         var filter = vcpuThread
         filter.formUnion(servesShares ? shareThread : deviceThread)
+        if servesVsock { filter.formUnion(vsockThread) }
         filter.formUnion(mainThread)
         filter.allowThreads()
         return filter
@@ -123,9 +133,9 @@ extension SeccompFilter {
         for command in Flag.descriptorCommands { allow(.fcntl, where: .argument(1, equals: command)) }
     }
 
-    /// Sockets that are connected or listening.
+    /// Sockets that are connected. No message carries a descriptor.
     fileprivate mutating func allowSockets() {
-        allow(.recvfrom, .recvmsg, .sendmsg, .accept4, .shutdown)
+        allow(.recvfrom, .shutdown)
         // Without an address to send to.
         allow(.sendto, where: .wideArgument(4, equals: 0))
         allow(.getsockopt, where: .argument(1, equals: Flag.solSocket))

@@ -15,6 +15,19 @@ extension SandboxConfiguration {
     }
 }
 
+extension SandboxConfiguration {
+    /// For backends without a vsock, which refuse it by name.
+    package func checkHasNoVsock(_ backend: BackendName) throws(SandboxError) {
+        guard vsock != nil else { return }
+        throw SandboxError(
+            .unsupported,
+            resource: "box \"\(name)\"",
+            "a vsock needs our own machine monitor, and the backend is \(backend.rawValue)",
+            hint: "use mode kvm, or a tunnel over the control channel",
+        )
+    }
+}
+
 /// A file that a machine starts from, looked at before the machine is started: its own words for a wrong one are few.
 struct BootFile {
     /// Covers the magic numbers of all formats.
