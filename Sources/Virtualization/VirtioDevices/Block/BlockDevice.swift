@@ -45,7 +45,8 @@ package final class BlockDevice: VirtioDevice {
         case unsupported = 2
     }
 
-    private static let queueSize: UInt16 = 256
+    /// A request of 1 MiB whose pages lie apart is still one request.
+    private static let queueSize: UInt16 = 512
 
     package static func description(_ disk: Disk) -> VirtioDeviceDescription {
         var configuration: [UInt8] = []
