@@ -5,7 +5,7 @@ import VirtioDriver
 
 @testable import VirtioDevices
 
-@Suite("Balloon", .timeLimit(.minutes(2))) final class BalloonDeviceTests {
+@Suite("Balloon", .timeLimit(.minutes(10))) final class BalloonDeviceTests {
     private static let page: UInt64 = 4096
     private static let list = DeviceFixture.buffers
     /// Where pages are given from: 16 of them, each filled with its number.

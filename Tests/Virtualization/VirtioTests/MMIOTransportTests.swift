@@ -5,7 +5,7 @@ import Testing
 
 @testable import Virtio
 
-@Suite("Window over MMIO", .timeLimit(.minutes(1))) struct MMIOTransportTests {
+@Suite("Window over MMIO", .timeLimit(.minutes(10))) struct MMIOTransportTests {
     /// How often a device was started while it served, which is never right.
     private final class Faults: Sendable {
         let count = Atomic<Int>(0)
