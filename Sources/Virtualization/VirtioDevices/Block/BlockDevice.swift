@@ -45,8 +45,7 @@ package final class BlockDevice: VirtioDevice {
         case unsupported = 2
     }
 
-    /// A request of 1 MiB whose pages lie apart is still one request.
-    private static let queueSize: UInt16 = 512
+    private static let queueSize: UInt16 = 256
 
     package static func description(_ disk: Disk) -> VirtioDeviceDescription {
         var configuration: [UInt8] = []
