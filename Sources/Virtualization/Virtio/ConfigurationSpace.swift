@@ -52,8 +52,9 @@ package final class ConfigurationSpace: Sendable {
     func write(_ offset: UInt64, _ value: UInt64, count: Int) {
         guard let start = Int(exactly: offset), (1...8).contains(count) else { return }
         state.withLock { state in
-            for index in 0..<count where writable.contains(start + index) {
-                state.bytes[start + index] = UInt8(truncatingIfNeeded: value >> (8 * UInt64(index)))
+            // Wrapping: an offset that no window has is ignored like any other.
+            for index in 0..<count where writable.contains(start &+ index) {
+                state.bytes[start &+ index] = UInt8(truncatingIfNeeded: value >> (8 * UInt64(index)))
             }
         }
     }
