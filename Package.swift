@@ -189,7 +189,7 @@ let table: [Module] = [
         uses: ["AgentRuntimes", "LinuxSystem", "ModelBroker", "ModelProviders", "Primitives", "Sandboxing", "Spec"],
         products: [.log],
         tested: true,
-        testUses: ["LinuxSystem", "SandboxMock", "Sandboxing", "Spec"],
+        testUses: ["LinuxSystem", "Primitives", "SandboxMock", "Sandboxing", "Spec"],
         testProducts: [.log],
     ),
     Module(

@@ -33,19 +33,20 @@ configuration.bootDeadline = .seconds(120)
 let peerName = "QEMU microvm with KVM"
 let ours = Contestant(name: "ours", backend: try KVMBackend(environment: environment), program: "voidbox-vmm")
 let peer = Contestant(name: "peer", backend: try QEMUBackend(environment: environment), program: "qemu-system-x86_64")
-var results: [Measurement] = []
+var results: [Figure] = []
 
 /// Adds a line and keeps what there is so far.
+@MainActor
 func record(
     _ name: String,
     _ unit: String,
     _ figures: (ours: [Double], peer: [Double]),
     peerName name2: String = peerName,
     percentile: Double = 0.5,
-    better: Measurement.Better = .lower,
+    better: Figure.Better = .lower,
 ) throws {
     results.append(
-        Measurement(
+        Figure(
             name,
             unit: unit,
             ours: figures.ours,
@@ -60,6 +61,7 @@ func record(
 }
 
 /// Runs `body` for both sides, `count` times, one after the other.
+@MainActor
 func alternate(
     _ count: Int,
     _ body: (Contestant) async throws -> Double,
@@ -76,6 +78,7 @@ func alternate(
 }
 
 /// One box of each side for as long as `body` runs.
+@MainActor
 func withBoxes(
     _ configure: (Contestant, inout SandboxConfiguration) -> Void = { _, _ in },
     _ body: ([String: any SandboxInstance]) async throws -> Void,

@@ -36,7 +36,7 @@ let backend = try QEMUBackend(
 )
 let qemu = try QEMUProgram.locate(environment: environment)
 let peerInitramfs = try PeerMachine.makeInitramfs(in: directory)
-var results: [Measurement] = []
+var results: [Figure] = []
 
 // MARK: Boot
 
@@ -54,7 +54,7 @@ for round in 1...boots {
     say("boot \(round) of \(boots): ours \(Int(ours.last ?? 0)) ms, peer \(Int(peers.last ?? 0)) ms")
 }
 results.append(
-    Measurement("boot to agent ready", unit: "ms", ours: ours, peer: peers, peerName: PeerMachine.name)
+    Figure("boot to agent ready", unit: "ms", ours: ours, peer: peers, peerName: PeerMachine.name)
 )
 
 // MARK: One machine of each for the rest
@@ -73,8 +73,8 @@ for _ in 0..<execs {
     peers.append((ContinuousClock.now - start).milliseconds)
 }
 let shell = "busybox shell over virtio-serial"
-results.append(Measurement("exec true p50", unit: "ms", ours: ours, peer: peers, peerName: shell))
-results.append(Measurement("exec true p99", unit: "ms", ours: ours, peer: peers, peerName: shell, percentile: 0.99))
+results.append(Figure("exec true p50", unit: "ms", ours: ours, peer: peers, peerName: shell))
+results.append(Figure("exec true p99", unit: "ms", ours: ours, peer: peers, peerName: shell, percentile: 0.99))
 say("exec: \(execs) of each")
 
 ours = []
@@ -91,7 +91,7 @@ for _ in 0..<3 {
     try peer.run("/bin/busybox rm /tmp/bench")
 }
 results.append(
-    Measurement(
+    Figure(
         "write a file of 64 MiB",
         unit: "ms",
         ours: ours,
@@ -107,7 +107,7 @@ let resident = Double(try await box.health().agentResident.bytes) / 1_048_576
 let status = try peer.output(of: "/bin/busybox grep VmRSS /proc/1/status")
 let peerResident = (status.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Double($0) } ?? 0) / 1024
 results.append(
-    Measurement("guest agent resident", unit: "MiB", ours: [resident], peer: [peerResident], peerName: "busybox sh")
+    Figure("guest agent resident", unit: "MiB", ours: [resident], peer: [peerResident], peerName: "busybox sh")
 )
 func mebibytes(_ path: String) throws -> Double {
     let size =
@@ -117,7 +117,7 @@ func mebibytes(_ path: String) throws -> Double {
     return Double(size ?? 0) / 1_048_576
 }
 results.append(
-    Measurement(
+    Figure(
         "initramfs size",
         unit: "MiB",
         ours: [try mebibytes(boot.initramfs)],

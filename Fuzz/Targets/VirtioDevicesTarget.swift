@@ -1,9 +1,10 @@
 import LinuxSystem
 import MachineMemory
 import Primitives
-import Virtio
 import VirtioDevices
 import VirtioDriver
+
+@testable import Virtio
 
 extension FuzzTarget {
     /// The first byte chooses device and features; then come what a driver does, and what the host's side of the device does.
@@ -36,7 +37,7 @@ private final class DeviceBench {
             loop: try EventLoop(),
             memory: memory,
             interrupt: try VirtioInterrupt(),
-            configuration: VirtioConfiguration(network.configuration),
+            configuration: ConfigurationSpace(network.configuration, writable: 0..<0),
         )
         let (near, far) = try OwnedFD.socketPair(nonBlocking: true).relinquish()
         host = OwnedFD(adopting: near)

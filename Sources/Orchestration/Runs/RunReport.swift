@@ -1,11 +1,15 @@
+package import Primitives
+
 /// What a run came to. Its JSON is the contract of `voidbox run --output json`; keys are snake_case.
 package struct RunReport: Codable, Hashable, Sendable {
+    /// Nil for a run that is not recorded.
+    package var runID: RunID?
     package var name: String
     package var kind: String
     package var success: Bool
     /// The text of the output file if there is one, else the agent's last words or the output step's stdout.
     package var output: String
-    /// Number of stages that ran.
+    /// Number of stages that the run has: of those in `stageResults`, some may have been skipped.
     package var stages: Int
     /// In US dollars; nil where the model's price is not known.
     package var totalCostUSD: Double?
@@ -19,10 +23,14 @@ package struct RunReport: Codable, Hashable, Sendable {
     package var isolated: Bool
     package var stageResults: [StageReport]
     package var failure: RunFailure?
+    /// What a workflow wrote to `/workspace/result.json`.
+    package var result: JSONValue?
+    package var artifacts: [ArtifactReport]?
     /// Things that did not stop the run but that its owner should know.
     package var warnings: [String]
 
     package enum CodingKeys: String, CodingKey {
+        case runID = "run_id"
         case name, kind, success, output, stages
         case totalCostUSD = "total_cost_usd"
         case inputTokens = "input_tokens"
@@ -32,7 +40,7 @@ package struct RunReport: Codable, Hashable, Sendable {
         case durationMilliseconds = "duration_ms"
         case backend, isolated
         case stageResults = "stage_results"
-        case failure, warnings
+        case failure, result, artifacts, warnings
     }
 
     /// A report of a run that has not done anything yet.
@@ -54,10 +62,30 @@ package struct RunReport: Codable, Hashable, Sendable {
     }
 }
 
+/// A file that a run left for its owner.
+package struct ArtifactReport: Codable, Hashable, Sendable {
+    package var name: String
+    package var mediaType: String
+    package var sizeBytes: UInt64
+    /// On the host.
+    package var path: String
+
+    package enum CodingKeys: String, CodingKey {
+        case name
+        case mediaType = "media_type"
+        case sizeBytes = "size_bytes"
+        case path
+    }
+}
+
 /// One agent or one workflow step.
 package struct StageReport: Codable, Hashable, Sendable {
     package enum Status: String, Codable, Sendable {
-        case succeeded, failed, skipped
+        case succeeded, failed
+        /// Not started, because of what failed or was cancelled before it.
+        case skipped
+        /// Stopped by hand, alone or with the whole run.
+        case cancelled
     }
 
     package var name: String
@@ -68,6 +96,14 @@ package struct StageReport: Codable, Hashable, Sendable {
     package var durationMilliseconds: UInt64
     package var toolCalls: Int?
     package var error: String?
+    /// How often it was tried, where that may be more than once.
+    package var attempts: Int?
+    /// Of a box of a pipeline, all its attempts together.
+    package var inputTokens: UInt64?
+    package var outputTokens: UInt64?
+    package var costUSD: Double?
+    /// Of a box of a pipeline.
+    package var output: String?
 
     package enum CodingKeys: String, CodingKey {
         case name, status
@@ -75,7 +111,11 @@ package struct StageReport: Codable, Hashable, Sendable {
         case signal
         case durationMilliseconds = "duration_ms"
         case toolCalls = "tool_calls"
-        case error
+        case error, attempts
+        case inputTokens = "input_tokens"
+        case outputTokens = "output_tokens"
+        case costUSD = "cost_usd"
+        case output
     }
 
     package init(

@@ -9,15 +9,17 @@ package struct SpecRunner: Sendable {
     /// Makes a backend of that name on this host.
     package typealias BackendFactory = @Sendable (BackendName) throws -> any SandboxBackend
 
-    /// How long a box that is stopped has to end by itself.
-    private static let grace = Duration.seconds(5)
-
-    let spec: Spec
+    var spec: Spec
     let file: String
     let environment: [String: String]
     let logger: Logger
     let observe: RunObserver
-    private let makeBackend: BackendFactory
+    let makeBackend: BackendFactory
+    let control: RunControl
+    /// The run's directories on the host; nil for a run that is not recorded.
+    let directories: RunDirectories?
+    /// How long a box that is stopped has to end by itself.
+    var grace = Duration.seconds(5)
 
     package init(
         _ spec: Spec,
@@ -26,6 +28,8 @@ package struct SpecRunner: Sendable {
         logger: Logger,
         makeBackend: @escaping BackendFactory,
         observe: @escaping RunObserver,
+        control: RunControl = RunControl(),
+        directories: RunDirectories? = nil,
     ) {
         self.spec = spec
         self.file = file
@@ -33,23 +37,52 @@ package struct SpecRunner: Sendable {
         self.logger = logger
         self.makeBackend = makeBackend
         self.observe = observe
+        self.control = control
+        self.directories = directories
     }
 
-    /// Runs to the end. Whatever goes wrong is in the report; only `CancellationError` is thrown.
-    package func run(input: String?) async throws -> RunReport {
+    /// Runs to the end. Whatever goes wrong is in the report, also that the task was cancelled.
+    package func run(input: String?) async -> RunReport {
+        do {
+            try spec.checkCapabilities(file: file)
+        } catch {
+            var report = RunReport(name: spec.name, kind: spec.kind.rawValue)
+            report.failure = RunFailure(error)
+            return report
+        }
+        guard case .agent = spec.body else { return await execute(input: input) }
+        let stage = StageName(ofBox: spec.name)
+        await observe(.planned([StagePlan(stage)]))
+        await observe(.stageStarted(stage, attempt: 1))
+        let report = await execute(input: input)
+        for result in report.stageResults { await observe(.stageFinished(stage, result)) }
+        return report
+    }
+
+    /// Runs without a word about stages that are whole specifications.
+    func execute(input: String?) async -> RunReport {
         let start = ContinuousClock.now
         var report = RunReport(name: spec.name, kind: spec.kind.rawValue)
         do {
-            try spec.checkCapabilities(file: file)
             try await run(input, &report)
-        } catch is CancellationError {
-            throw CancellationError()
         } catch {
-            try Task.checkCancellation()
             report.success = false
-            report.failure = RunFailure(error)
+            report.failure =
+                error is CancellationError || Task.isCancelled
+                ? RunFailure(.interrupted, "interrupted; the box was stopped") : RunFailure(error)
         }
         report.durationMilliseconds = (ContinuousClock.now - start).wholeMilliseconds
+        if case .agent = spec.body, report.stageResults.isEmpty {
+            report.stages = 1
+            report.stageResults = [
+                StageReport(
+                    name: spec.name,
+                    status: report.failure?.class == .interrupted ? .cancelled : .failed,
+                    durationMilliseconds: report.durationMilliseconds,
+                    error: report.failure?.message,
+                )
+            ]
+        }
         return report
     }
 
@@ -58,9 +91,7 @@ package struct SpecRunner: Sendable {
         case .agent(let agent): try await runAgent(agent, input: input, &report)
         case .workflow(let workflow): try await runWorkflow(workflow, input: input, &report)
         case .sandbox: try await runSandbox(&report)
-        case .pipeline:
-            // Refused by checkCapabilities; a specification that gets here was made by hand.
-            throw RunFailure(.usage, "running kind: pipeline is not built yet")
+        case .pipeline(let pipeline): try await runPipeline(pipeline, input: input, &report)
         }
     }
 
@@ -90,9 +121,9 @@ package struct SpecRunner: Sendable {
             await observe(.ready(box: spec.name, after: .now - start))
             for warning in try await box.health().warnings { await warn("guest: \(warning)", &report) }
             try await body(box, &report)
-            await Self.stop(box)
+            await stop(box)
         } catch {
-            await Self.stop(box)
+            await stop(box)
             throw error
         }
     }
@@ -109,8 +140,9 @@ package struct SpecRunner: Sendable {
     }
 
     /// In a task of its own: the cancellation that ends the run must not end the cleaning up.
-    private static func stop(_ box: any SandboxInstance) async {
-        await Task { await box.stop(grace: grace) }.value
+    private func stop(_ box: any SandboxInstance) async {
+        await Task { [grace] in await box.stop(grace: grace) }.value
+        await observe(.stopped(box: spec.name))
     }
 
     // MARK: kind: sandbox

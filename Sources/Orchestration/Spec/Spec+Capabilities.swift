@@ -16,11 +16,14 @@ extension Spec {
             missing("agent.mode", "agent.mode: \(agent.mode.rawValue)", if: agent.mode != .task)
             missing("agent.messaging", "agent.messaging", if: agent.messaging != nil)
             checkSkills(agent.skills, "agent", &issues)
-        case .pipeline: missing("pipeline", "running kind: pipeline")
-        case .workflow(let workflow):
-            for (index, step) in workflow.steps.enumerated() where step.isService {
-                missing("workflow.steps[\(index)].mode", "workflow step mode: service")
+        case .pipeline(let pipeline):
+            for (index, box) in pipeline.boxes.enumerated() {
+                let path = "pipeline.boxes[\(index)]"
+                missing("\(path).sandbox.snapshot", "\(path).sandbox.snapshot", if: box.sandbox?.snapshot != nil)
+                checkProvider(box.llm, "\(path).llm", &issues)
+                checkSkills(box.skills, path, &issues)
             }
+        case .workflow: break
         case .sandbox: break
         }
         if !issues.isEmpty { throw SpecError(file: file, issues: issues) }
@@ -66,5 +69,14 @@ extension AgentSpec {
     package var agent: AgentName {
         for case .agent(let name) in skills { return AgentName(rawValue: name) ?? .claudeCode }
         return .claudeCode
+    }
+
+    /// What a pipeline's box asks of its agent.
+    package init(_ box: PipelineBoxSpec) {
+        self.init()
+        prompt = box.prompt
+        skills = box.skills
+        timeoutSeconds = box.timeoutSeconds
+        outputFile = box.outputFile
     }
 }

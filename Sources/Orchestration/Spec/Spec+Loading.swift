@@ -80,11 +80,26 @@ extension Spec {
         case .agent, .pipeline: break
         case .workflow, .sandbox: return self
         }
+        var spec = self
+        spec.llm = try Self.applying(environment, to: llm)
+        if case .pipeline(var pipeline) = body {
+            for index in pipeline.boxes.indices where pipeline.boxes[index].llm != nil {
+                pipeline.boxes[index].llm = try Self.applying(environment, to: pipeline.boxes[index].llm)
+            }
+            spec.body = .pipeline(pipeline)
+        }
+        return spec
+    }
+
+    private static func applying(
+        _ environment: [String: String],
+        to written: LLMSpec?,
+    ) throws(SpecError) -> LLMSpec? {
         func value(_ name: String) -> String? { environment[name].flatMap { $0.isEmpty ? nil : $0 } }
         func refusal(of variable: String, _ message: String) -> SpecError {
             SpecError(file: variable, issues: [SpecIssue(nil, message)])
         }
-        var llm = self.llm
+        var llm = written
         if let word = value("VOIDBOX_LLM_PROVIDER") {
             let provider = try Self.provider(word)
             // What the file says of another provider, its address, key and model, is not meant for this one.
@@ -118,9 +133,7 @@ extension Spec {
             }
             llm = (llm ?? LLMSpec(provider: known)).with { $0.apiKeyEnv = name }
         }
-        var spec = self
-        spec.llm = llm
-        return spec
+        return llm
     }
 
     private static func provider(_ word: String) throws(SpecError) -> LLMSpec.Provider {

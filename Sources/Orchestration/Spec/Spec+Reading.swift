@@ -87,7 +87,7 @@ extension PolicySpec {
 }
 
 extension MountSpec {
-    fileprivate init?(_ map: MapReader) {
+    init?(_ map: MapReader) {
         let host = map.requiredString("host")
         let guest = map.requiredString("guest")
         let mode = map.word("mode", Mode.self)
@@ -104,7 +104,7 @@ extension MountSpec {
 }
 
 extension LLMSpec {
-    fileprivate init?(_ map: MapReader) {
+    init?(_ map: MapReader) {
         let provider = map.word("provider", Provider.self)
         if !map.has("provider") { map.reportMissing("provider") }
         model = map.string("model")
@@ -190,7 +190,7 @@ extension MessagingSpec {
 }
 
 extension SkillSpec {
-    fileprivate static func list(_ map: MapReader) -> [SkillSpec] {
+    static func list(_ map: MapReader) -> [SkillSpec] {
         var names: Set<String> = []
         return (map.list("skills") ?? []).compactMap { index, node in
             let path = "\(map.path).skills[\(index)]"
@@ -276,196 +276,8 @@ extension SkillSpec {
     }
 }
 
-extension PipelineSpec {
-    fileprivate init(_ map: MapReader) {
-        self.init()
-        boxes = (map.maps("boxes") ?? []).compactMap { PipelineBoxSpec($0) }
-        stages = (map.maps("stages") ?? []).compactMap { PipelineStageSpec($0) }
-        map.finish()
-        if boxes.isEmpty, !map.reader.hasIssues { map.reader.report(map.position, "pipeline.boxes cannot be empty") }
-        map.refuseRepeats("boxes", boxes.map(\.name), "box")
-        if case .fanOut? = stages.first { map.report("stages", "pipeline first stage cannot be fan_out") }
-        var unused = Set(boxes.map(\.name))
-        var available: [String] = []
-        let byName = Dictionary(boxes.map { ($0.name, $0) }) { first, _ in first }
-        let order = stages.isEmpty ? boxes.map { .box($0.name) } : stages
-        for stage in order {
-            for name in stage.boxes {
-                guard unused.remove(name) != nil else {
-                    let again = byName[name] == nil ? "" : " (it is used twice)"
-                    let hint = byName[name] == nil ? Suggestion.text(for: name, among: boxes.map(\.name)) : ""
-                    map.report("stages", "unknown box '\(name)'\(again)\(hint)")
-                    continue
-                }
-                for input in byName[name]?.inputs ?? [] where !available.contains(input.from) {
-                    map.report(
-                        "boxes",
-                        "box '\(name)' input '\(input.from)' references unknown output (available: \(available.sorted()))",
-                    )
-                }
-            }
-            available += stage.boxes.flatMap { byName[$0]?.outputs.map(\.name) ?? [] }
-        }
-    }
-}
-
-extension PipelineStageSpec {
-    private enum Kind: String, CaseIterable {
-        case box
-        case fanOut = "fan_out"
-    }
-
-    fileprivate init?(_ map: MapReader) {
-        let kind = map.word("type", Kind.self)
-        if !map.has("type") { map.reportMissing("type") }
-        let name = kind == .box ? map.requiredString("name") : nil
-        let boxes = kind == .fanOut ? map.strings("boxes") : nil
-        if kind == .fanOut, boxes?.isEmpty != false {
-            map.reader.report(map.position, "\(map.name): fan_out needs boxes")
-        }
-        if kind != nil { map.finish() }
-        switch kind {
-        case .box: self = .box(name ?? "")
-        case .fanOut: self = .fanOut(boxes ?? [])
-        case nil: return nil
-        }
-    }
-}
-
-extension PipelineBoxSpec {
-    fileprivate init?(_ map: MapReader) {
-        let name = map.requiredString("name")
-        let prompt = map.requiredString("prompt")
-        skills = SkillSpec.list(map)
-        llm = map.map("llm").flatMap { LLMSpec($0) }
-        timeoutSeconds = map.integer("timeout_secs", in: 1...604_800)
-        sandbox = map.map("sandbox").map { SandboxOverrideSpec($0) }
-        outputs = (map.maps("outputs") ?? []).compactMap { output in
-            let name = output.requiredString("name")
-            let guest = output.string("guest") ?? "/workspace/output"
-            output.finish()
-            return name.map { PipelineOutputSpec(name: $0, guest: guest) }
-        }
-        inputs = (map.maps("inputs") ?? []).compactMap { input in
-            let from = input.requiredString("from")
-            let guest = input.string("guest") ?? "/workspace/input"
-            input.finish()
-            return from.map { PipelineInputSpec(from: $0, guest: guest) }
-        }
-        map.finish()
-        guard let name, let prompt else { return nil }
-        self.name = name
-        self.prompt = prompt
-        if prompt.isBlank { map.report("prompt", "\(map.path).prompt cannot be empty") }
-    }
-}
-
-extension SandboxOverrideSpec {
-    fileprivate init(_ map: MapReader) {
-        memoryMB = map.integer("memory_mb", in: SandboxSpec.memoryRange)
-        vcpus = map.integer("vcpus", in: SandboxSpec.vcpuRange)
-        network = map.boolean("network")
-        env = map.environment("env")
-        mounts = (map.maps("mounts") ?? []).compactMap { MountSpec($0) }
-        snapshot = map.string("snapshot")
-        map.finish()
-    }
-}
-
-extension WorkflowSpec {
-    fileprivate init(_ map: MapReader) {
-        self.init()
-        let readers = map.maps("steps") ?? []
-        let parsed = readers.map { ($0, WorkflowStepSpec($0)) }
-        steps = parsed.compactMap(\.1)
-        outputStep = map.string("output_step")
-        map.finish()
-        if readers.isEmpty { map.reader.report(map.position, "workflow.steps cannot be empty") }
-        let names = steps.map(\.name)
-        map.refuseRepeats("steps", names, "step")
-        for case (let reader, let step?) in parsed {
-            for (key, others) in [("depends_on", step.dependsOn), ("run", step.stdinFrom.map { [$0] } ?? [])] {
-                for other in others where other == step.name || !names.contains(other) {
-                    let problem =
-                        other == step.name
-                        ? "depends on itself"
-                        : "depends on '\(other)', which is not a step\(Suggestion.text(for: other, among: names))"
-                    reader.report(key, "step '\(step.name)' \(problem)")
-                }
-            }
-        }
-        if let outputStep, !names.contains(outputStep) {
-            let hint = Suggestion.text(for: outputStep, among: names)
-            map.report("output_step", "output_step '\(outputStep)' is not a step\(hint)")
-        }
-        if let cycle {
-            map.report("steps", "the steps depend on each other in a circle: \(cycle.joined(separator: " -> "))")
-        }
-    }
-
-    /// The names along a circle of dependencies, the first one again at the end.
-    private var cycle: [String]? {
-        let edges = Dictionary(steps.map { ($0.name, $0.dependencies) }) { first, _ in first }
-        var done: Set<String> = []
-        for start in steps.map(\.name) where !done.contains(start) {
-            // Depth first with a stack of its own: a chain may be as long as the specification.
-            var path = [(name: start, rest: edges[start] ?? [])]
-            var onPath: Set = [start]
-            while let (name, rest) = path.last {
-                guard let next = rest.first else {
-                    done.insert(name)
-                    onPath.remove(name)
-                    path.removeLast()
-                    continue
-                }
-                path[path.count - 1].rest.removeFirst()
-                if onPath.contains(next), next != name {
-                    let from = path.firstIndex { $0.name == next } ?? 0
-                    return path[from...].map(\.name) + [next]
-                }
-                if next != name, !done.contains(next), edges[next] != nil {
-                    path.append((next, edges[next] ?? []))
-                    onPath.insert(next)
-                }
-            }
-        }
-        return nil
-    }
-}
-
-extension WorkflowStepSpec {
-    private enum Mode: String, CaseIterable { case service }
-
-    fileprivate init?(_ map: MapReader) {
-        let name = map.requiredString("name")
-        let run = map.map("run")
-        if !map.has("run") { map.reportMissing("run") }
-        dependsOn = map.strings("depends_on") ?? []
-        isService = map.word("mode", Mode.self) == .service
-        timeoutSeconds = map.integer("timeout_secs", in: 1...604_800)
-        map.finish()
-        let program = run?.requiredString("program")
-        args = run?.strings("args") ?? []
-        stdinFrom = run?.string("stdin_from")
-        run?.finish()
-        guard let name, let program else { return nil }
-        self.name = name
-        self.program = program
-        if name.isBlank { map.report("name", "\(map.path).name cannot be empty") }
-        if program.isBlank { run?.report("program", "\(map.path).run.program cannot be empty") }
-        if isService, timeoutSeconds != nil {
-            map.report("timeout_secs", "step '\(name)': mode: service and timeout_secs are mutually exclusive")
-        }
-    }
-
-    /// The steps that must have ended before this one, each once.
-    package var dependencies: [String] {
-        dependsOn + (stdinFrom.map { dependsOn.contains($0) ? [] : [$0] } ?? [])
-    }
-}
-
 extension MapReader {
-    fileprivate func checkGuestPath(_ key: String, _ path: String) {
+    func checkGuestPath(_ key: String, _ path: String) {
         if !path.hasPrefix("/") {
             report(key, "\(self.path).\(key) must be an absolute path in the guest, not \"\(path)\"")
         }
@@ -481,7 +293,7 @@ extension MapReader {
         }
     }
 
-    fileprivate func environment(_ key: String) -> [String: String] {
+    func environment(_ key: String) -> [String: String] {
         let variables = stringMap(key)
         for name in variables.keys where name.isEmpty || name.contains("=") || name.contains("\0") {
             report(key, "\(path).\(key): \"\(name)\" cannot be the name of a variable")
@@ -489,16 +301,24 @@ extension MapReader {
         return variables
     }
 
-    fileprivate func refuseRepeats(_ key: String, _ names: [String], _ what: String) {
+    func refuseRepeats(_ key: String, _ names: [String], _ what: String, hint: String = "") {
         var seen: Set<String> = []
-        for name in names where !seen.insert(name).inserted { report(key, "duplicate \(what) '\(name)'") }
+        for name in names where !seen.insert(name).inserted { report(key, "duplicate \(what) '\(name)'\(hint)") }
+    }
+
+    /// The same of names that stand under `key` in maps of their own.
+    func refuseRepeats(of key: String, _ what: String, in entries: [(place: MapReader, name: String)]) {
+        var seen: Set<String> = []
+        for entry in entries where !seen.insert(entry.name).inserted {
+            entry.place.report(key, "duplicate \(what) '\(entry.name)'")
+        }
     }
 }
 
 extension SpecReader {
-    fileprivate var hasIssues: Bool { !issues.isEmpty }
+    var hasIssues: Bool { !issues.isEmpty }
 }
 
 extension String {
-    fileprivate var isBlank: Bool { allSatisfy(\.isWhitespace) }
+    var isBlank: Bool { allSatisfy(\.isWhitespace) }
 }

@@ -145,6 +145,20 @@ final class MapReader {
         return number
     }
 
+    func number(_ key: String, in range: ClosedRange<Double>) -> Double? {
+        guard let node = value(key) else { return nil }
+        guard case .scalar(let scalar) = node, scalar.style == .plain, let number = Double(scalar.string) else {
+            mismatch(key, node, "a number")
+            return nil
+        }
+        guard range.contains(number) else {
+            let bounds = "\(range.lowerBound) to \(range.upperBound)"
+            reader.report(reader.position(of: node), "\(label(key)) is \(number); it must be \(bounds)")
+            return nil
+        }
+        return number
+    }
+
     func boolean(_ key: String) -> Bool? {
         guard let node = value(key) else { return nil }
         guard case .scalar(let scalar) = node, scalar.style == .plain, let truth = Bool(scalar.string.lowercased())

@@ -37,6 +37,58 @@ package enum FileSystem {
         }
     }
 
+    /// Makes or replaces a file so that whoever looks finds the old one or the new one whole, also after the host crashed.
+    package static func replaceAtomically(
+        _ name: String,
+        in directory: borrowing Directory,
+        with bytes: [UInt8],
+        mode: UInt32 = 0o600,
+    ) throws(SyscallError) {
+        let temporary = ".\(name).new"
+        // What a writer that was killed left behind.
+        do throws(SyscallError) { try directory.unlink(temporary) } catch  where error.errno == .notFound {}
+        let file = try directory.create(temporary, mode: mode)
+        try file.writeAll(bytes)
+        try file.synchronize(dataOnly: false)
+        try directory.rename(temporary, to: directory, name)
+        try directory.descriptor.synchronize(dataOnly: false)
+    }
+
+    /// Removes a directory with all that is in it, without following links. One that is not there is fine.
+    ///
+    /// What is in a directory below moves up before that goes, so a tree of any depth costs two descriptors.
+    package static func removeTree(_ name: String, in parent: borrowing Directory) throws(SyscallError) {
+        guard try !unlinked(name, in: parent) else { return }
+        let top = try parent.openDirectory(name)
+        let prefix = "removed-\(UInt64.random(in: .min ... .max))-"
+        var moved = 0
+        while case let names = try top.names(), !names.isEmpty {
+            for entry in names where try !unlinked(entry, in: top) {
+                let directory = try top.openDirectory(entry)
+                for below in try directory.names() where try !unlinked(below, in: directory) {
+                    moved += 1
+                    try directory.rename(below, to: top, "\(prefix)\(moved)")
+                }
+                try top.removeDirectory(entry)
+            }
+        }
+        try parent.removeDirectory(name)
+    }
+
+    /// False for a directory, which stays.
+    private static func unlinked(_ name: String, in directory: borrowing Directory) throws(SyscallError) -> Bool {
+        do throws(SyscallError) {
+            try directory.unlink(name)
+        } catch {
+            switch error.errno {
+            case .isADirectory: return false
+            case .notFound: break
+            default: throw error
+            }
+        }
+        return true
+    }
+
     package static func remove(_ path: String) throws(SyscallError) {
         // SAFETY: the kernel copies the string before the call returns.
         try retrying("remove", on: path) { unsafe Glibc.remove(path) }
@@ -86,6 +138,11 @@ package enum FileSystem {
 
     package static func openForReading(_ path: String) throws(SyscallError) -> OwnedFD {
         try OwnedFD.open(path, O_RDONLY)
+    }
+
+    /// For a file that exists: each write goes behind what is there, whoever else writes.
+    package static func openForAppending(_ path: String) throws(SyscallError) -> OwnedFD {
+        try OwnedFD.open(path, O_WRONLY | O_APPEND)
     }
 
     package static func openForWriting(_ path: String) throws(SyscallError) -> OwnedFD {

@@ -84,6 +84,7 @@ package enum Signal {
     package static let kill = SIGKILL
     package static let terminate = SIGTERM
     package static let hangUp = SIGHUP
+    package static let user1 = SIGUSR1
 }
 
 /// Flags of `open(2)`.

@@ -5,6 +5,8 @@ package import Sandboxing
 package struct MockBackend: SandboxBackend {
     package let name = BackendName.mock
     private let programs: [String: MockProgram]
+    /// Directories of the host that boxes of this backend share: each one's files, in memory.
+    private let shares = MockShares()
 
     /// - Parameter programs: By base name; they are looked up before the built-in ones.
     package init(programs: [String: MockProgram] = [:]) {
@@ -14,7 +16,7 @@ package struct MockBackend: SandboxBackend {
     package func boot(_ configuration: SandboxConfiguration) async throws -> any SandboxInstance {
         try Task.checkCancellation()
         try configuration.checkHasNoVsock(name)
-        return MockSandbox(configuration, programs: programs)
+        return MockSandbox(configuration, programs: programs, shares: shares)
     }
 }
 

@@ -9,17 +9,37 @@ package final class MockFiles: Sendable {
         case file([UInt8], mode: UInt32)
     }
 
-    private let entries = Mutex<[String: Entry]>(["/": .directory, "/workspace": .directory, "/tmp": .directory])
+    private let entries = Mutex<[String: Entry]>(["/": .directory])
+    /// Other trees and where they appear, the longest path first.
+    private let mounts: [(path: String, files: MockFiles)]
 
-    init() {}
+    init(directories: [String] = [], shares: [(path: String, files: MockFiles)] = []) {
+        mounts = shares.sorted { $0.path.utf8.count > $1.path.utf8.count }
+        entries.withLock { entries in
+            for path in directories + mounts.flatMap({ Self.parents(of: $0.path) + [$0.path] }) {
+                entries[path] = .directory
+            }
+        }
+    }
+
+    /// The tree that a path is in, and the path there; nil for this one.
+    private func mounted(_ path: String) -> (files: MockFiles, path: String)? {
+        let path = Self.normalized(path)
+        for mount in mounts where path.hasPrefix(mount.path + "/") {
+            return (mount.files, String(path.dropFirst(mount.path.count)))
+        }
+        return mounts.first { $0.path == path }.map { ($0.files, "/") }
+    }
 
     package func contents(of path: String) -> [UInt8]? {
+        if let (files, path) = mounted(path) { return files.contents(of: path) }
         guard case .file(let bytes, _)? = entries.withLock({ $0[Self.normalized(path)] }) else { return nil }
         return bytes
     }
 
     /// Throws as a guest does for what is no file.
     func read(_ path: String) throws -> [UInt8] {
+        if let (files, path) = mounted(path) { return try files.read(path) }
         let path = Self.normalized(path)
         switch entries.withLock({ $0[path] }) {
         case .file(let bytes, _)?: return bytes
@@ -29,6 +49,7 @@ package final class MockFiles: Sendable {
     }
 
     package func write(_ bytes: [UInt8], to path: String, mode: UInt32 = 0o644) {
+        if let (files, path) = mounted(path) { return files.write(bytes, to: path, mode: mode) }
         let path = Self.normalized(path)
         entries.withLock { entries in
             for parent in Self.parents(of: path) where entries[parent] == nil { entries[parent] = .directory }
@@ -37,12 +58,14 @@ package final class MockFiles: Sendable {
     }
 
     func stat(_ path: String) throws -> FileInfo {
+        if let (files, path) = mounted(path) { return try files.stat(path) }
         let path = Self.normalized(path)
         guard let entry = entries.withLock({ $0[path] }) else { throw Self.missing(path) }
         return Self.info(path, entry)
     }
 
     func list(_ path: String) throws -> [FileInfo] {
+        if let (files, path) = mounted(path) { return try files.list(path) }
         let path = Self.normalized(path)
         let prefix = path == "/" ? "/" : path + "/"
         return try entries.withLock { entries in
@@ -56,6 +79,7 @@ package final class MockFiles: Sendable {
     }
 
     func makeDirectory(_ path: String, parents: Bool) throws {
+        if let (files, path) = mounted(path) { return try files.makeDirectory(path, parents: parents) }
         let path = Self.normalized(path)
         try entries.withLock { entries in
             if entries[path] != nil, !parents {
@@ -70,6 +94,7 @@ package final class MockFiles: Sendable {
     }
 
     func remove(_ path: String, recursive: Bool) throws {
+        if let (files, path) = mounted(path) { return try files.remove(path, recursive: recursive) }
         let path = Self.normalized(path)
         try entries.withLock { entries in
             guard entries[path] != nil else { throw Self.missing(path) }
@@ -130,5 +155,20 @@ package final class MockFiles: Sendable {
     private static func parents(of path: String) -> [String] {
         let components = path.split(separator: "/").dropLast()
         return components.indices.map { "/" + components[...$0].joined(separator: "/") }
+    }
+}
+
+/// What appears in several boxes. Any thread; guarded by `trees`.
+final class MockShares: Sendable {
+    private let trees = Mutex<[String: MockFiles]>([:])
+
+    /// Of a directory of the host, which nobody touches.
+    func files(of hostPath: String) -> MockFiles {
+        trees.withLock { trees in
+            if let files = trees[hostPath] { return files }
+            let files = MockFiles()
+            trees[hostPath] = files
+            return files
+        }
     }
 }

@@ -7,7 +7,7 @@ final class MockSandbox: SandboxInstance {
     let identity: SandboxIdentity
     private let configuration: SandboxConfiguration
     private let programs: [String: MockProgram]
-    private let files = MockFiles()
+    private let files: MockFiles
     private let tunnels = MockTunnels()
     private let ended = OneShot<SandboxExit>()
     private let state = Mutex(State())
@@ -18,7 +18,11 @@ final class MockSandbox: SandboxInstance {
         var isStopped = false
     }
 
-    init(_ configuration: SandboxConfiguration, programs: [String: MockProgram]) {
+    init(_ configuration: SandboxConfiguration, programs: [String: MockProgram], shares: MockShares) {
+        files = MockFiles(
+            directories: ["/workspace", "/tmp"],
+            shares: configuration.shares.map { ($0.guestPath, shares.files(of: $0.hostPath)) },
+        )
         self.configuration = configuration
         self.programs = programs
         identity = SandboxIdentity(name: configuration.name, backend: .mock)

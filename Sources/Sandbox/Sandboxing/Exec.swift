@@ -115,11 +115,13 @@ package struct ExecResult: Hashable, Sendable {
 }
 
 extension SandboxInstance {
-    /// Runs a program to its end and collects its output, at most `outputLimit` bytes of each stream.
+    /// Runs a program to its end and collects its output, at most `outputLimit` bytes of each stream. `watch` gets all of it
+    /// as it comes.
     package func run(
         _ request: ExecRequest,
         input: [UInt8] = [],
         outputLimit: Int = 64 << 20,
+        watch: (ExecEvent) async -> Void = { _ in },
     ) async throws -> ExecResult {
         var request = request
         request.keepsInputOpen = !input.isEmpty
@@ -136,7 +138,7 @@ extension SandboxInstance {
                 }
             }
             do {
-                let result = try await session.collect(outputLimit: outputLimit)
+                let result = try await session.collect(outputLimit: outputLimit, watch)
                 group.cancelAll()
                 await session.close()
                 return result
@@ -150,9 +152,13 @@ extension SandboxInstance {
 }
 
 extension ExecSession {
-    fileprivate func collect(outputLimit: Int) async throws -> ExecResult {
+    fileprivate func collect(
+        outputLimit: Int,
+        _ watch: (ExecEvent) async -> Void,
+    ) async throws -> ExecResult {
         var result = ExecResult(exit: ExecExit(status: .code(0)), stdout: [], stderr: [])
         while let event = try await nextEvent() {
+            await watch(event)
             switch event {
             case .stdout(let bytes): result.truncatedBytes += result.stdout.append(bytes, upTo: outputLimit)
             case .stderr(let bytes): result.truncatedErrorBytes += result.stderr.append(bytes, upTo: outputLimit)

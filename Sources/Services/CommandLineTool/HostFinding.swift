@@ -48,11 +48,11 @@ extension HostProbe {
 
     private var qemu: HostFinding {
         guard let qemuPath else {
+            let why = isAccelerated ? "; boxes with a network need it" : ""
             return HostFinding(
                 id: "qemu",
                 status: isAccelerated ? .warning : .missing,
-                summary: "qemu-system-x86_64 is not installed"
-                    + (isAccelerated ? "; boxes with a network need it" : ""),
+                summary: "qemu-system-x86_64 is not installed\(why)",
                 hint: "apt-get install qemu-system-x86",
             )
         }

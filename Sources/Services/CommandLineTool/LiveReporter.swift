@@ -13,15 +13,23 @@ struct LiveReporter: Sendable {
         case .booting(let box, let backend): say(box, "starting a \(backend.rawValue) box")
         case .ready(let box, let duration): say(box, "ready after \(duration.wholeMilliseconds) ms")
         case .agent(let box, let event): report(event, box)
-        case .stepStarted(let box, let step): say(box, "step \(TerminalText.line(step)) started")
-        case .stepOutput(let box, let step, let line):
-            say(box, "[\(TerminalText.line(step))] \(TerminalText.line(line))")
-        case .stepFinished(let box, let stage):
-            let why = stage.error.map { ": \(TerminalText.line($0))" } ?? ""
-            say(
-                box,
-                "step \(TerminalText.line(stage.name)) \(stage.status.rawValue)\(why) (\(stage.durationMilliseconds) ms)"
-            )
+        case .planned, .stopped: break
+        case .stageStarted(let stage, let attempt):
+            let again = attempt == 1 ? "" : " again, attempt \(attempt)"
+            // Of a box that is the stage, what follows says as much.
+            if stage.isStep || attempt > 1 { say(stage.box, "step \(line(stage.name)) started\(again)") }
+        case .stageOutput(let stage, _, let text): say(stage.box, "[\(line(stage.name))] \(line(text))")
+        case .stageOutputClosed(let stage, let dropped):
+            say(stage.box, "[\(line(stage.name))] … \(dropped) more bytes of output are not shown")
+        case .stageReady(let stage, let duration):
+            say(stage.box, "step \(line(stage.name)) is ready after \(duration.wholeMilliseconds) ms")
+        case .stageRetrying(let stage, let attempt, let delay, let why):
+            let what = "attempt \(attempt) of \(line(stage.name)) failed, next one in \(delay.wholeMilliseconds) ms"
+            say(stage.box, "\(what): \(line(why))")
+        case .stageFinished(let stage, let report):
+            let why = report.error.map { ": \(line($0))" } ?? ""
+            let name = stage.isStep ? "step \(line(stage.name)) " : ""
+            say(stage.box, "\(name)\(report.status.rawValue)\(why) (\(report.durationMilliseconds) ms)")
         case .waiting(let box): say(box, "ready; press Ctrl-C to end it")
         case .warning(let box, let text):
             Console.error("[vm:\(TerminalText.line(box))] warning: \(TerminalText.line(text))")
@@ -44,6 +52,8 @@ struct LiveReporter: Sendable {
         case .warning(let text): Console.error("[vm:\(TerminalText.line(box))] warning: \(TerminalText.line(text))")
         }
     }
+
+    private func line(_ text: String) -> String { TerminalText.line(text) }
 
     private func say(_ box: String, _ text: String) {
         if !isQuiet { Console.error("[vm:\(TerminalText.line(box))] \(text)") }

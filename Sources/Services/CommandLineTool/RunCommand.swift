@@ -14,7 +14,8 @@ struct RunCommand: AsyncParsableCommand {
         abstract: "Run a specification and print its report.",
         discussion: """
             Boots a fresh box, runs what the specification says, shows what happens on stderr and the report on stdout, \
-            and leaves nothing behind. Ctrl-C stops the box; a second one ends voidbox at once, and the box with it.
+            and leaves nothing behind. Ctrl-C stops the box; a second one ends voidbox at once, and the box with it. The run is \
+            recorded: see voidbox ps, logs, events and report.
 
             Example: voidbox run --file examples/quickstart.yaml --output json
             """,
@@ -47,6 +48,8 @@ struct RunCommand: AsyncParsableCommand {
         if let mode { spec.sandbox.mode = mode }
         if let warning = spec.sandbox.memoryWarning { Console.error("warning: \(warning)") }
         let reporter = LiveReporter(isQuiet: quiet)
+        let record = RecordedRun.begin(spec, file: file, environment: environment)
+        if let record, !quiet { Console.error("run \(record.id)") }
         let hasBooted = Atomic(false)
         let runner = SpecRunner(
             spec,
@@ -56,14 +59,18 @@ struct RunCommand: AsyncParsableCommand {
             makeBackend: { try HostBackends.make($0, environment: environment) },
             observe: { event in
                 if case .ready = event { hasBooted.store(true, ordering: .relaxed) }
+                record?.observe(event)
                 reporter.report(event)
             },
+            control: record?.control ?? RunControl(),
+            directories: record?.directories,
         )
-        let (result, wasInterrupted) = try await interruptible { [input] in try await runner.run(input: input) }
-        if wasInterrupted {
-            throw Console.report(RunFailure(.interrupted, "interrupted; the box was stopped"), as: global.output)
+        let (result, _) = try await interruptible { [input] in
+            guard let record else { return await runner.run(input: input) }
+            return await record.listening { await runner.run(input: input) }
         }
-        let report = try result.get()
+        var report = try result.get()
+        record?.end(&report)
         switch global.output {
         case .json: try Console.json(report)
         // A run that failed before there was a box has nothing to report but why.
@@ -93,7 +100,8 @@ struct HumanReport {
     let text: String
 
     init(_ report: RunReport) {
-        var lines = [
+        var lines = report.runID.map { ["run:       \($0)"] } ?? []
+        lines += [
             "name:      \(TerminalText.line(report.name))",
             "kind:      \(report.kind)",
             "success:   \(report.success)",
@@ -109,6 +117,9 @@ struct HumanReport {
                 let name = TerminalText.line(stage.name)
                 return "  \(stage.status.rawValue)\t\(name)\t\(stage.durationMilliseconds) ms\(why)"
             }
+        }
+        for artifact in report.artifacts ?? [] {
+            lines.append("artifact:  \(TerminalText.line(artifact.path)) (\(artifact.sizeBytes) bytes)")
         }
         if !report.output.isEmpty { lines += ["output:", report.output] }
         text = lines.joined(separator: "\n")

@@ -67,19 +67,6 @@ struct ValidateCommand: ParsableCommand {
     }
 }
 
-struct InspectCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "inspect",
-        abstract: "Print what a specification comes to, as JSON.",
-    )
-
-    @OptionGroup var options: SpecOptions
-
-    func run() throws {
-        try Console.json(try options.load().summary(file: options.file))
-    }
-}
-
 struct SkillsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "skills",

@@ -21,7 +21,13 @@ package struct VoidBoxCommand: AsyncParsableCommand {
         subcommands: [
             RunCommand.self,
             ValidateCommand.self,
+            PsCommand.self,
+            LogsCommand.self,
+            EventsCommand.self,
             InspectCommand.self,
+            ReportCommand.self,
+            CancelCommand.self,
+            RemoveCommand.self,
             SkillsCommand.self,
             ExecCommand.self,
             ShellCommand.self,

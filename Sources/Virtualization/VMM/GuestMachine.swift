@@ -19,6 +19,8 @@ final class GuestMachine: Sendable {
     private let memory: GuestMemory
     private let ending: Ending
     private let shares: SharedDirectories
+    /// Rung by what nobody has to hear.
+    private let nobody: Doorbell
 
     /// Takes over the worker's descriptors and makes the machine, all but its devices: those have threads, and a process
     /// is jailed while it has one.
@@ -29,6 +31,7 @@ final class GuestMachine: Sendable {
         self.configuration = configuration
         self.ending = ending
         self.shares = shares
+        nobody = try Doorbell()
         let memory = try GuestMemory(MachineMemoryLayout(size: configuration.memoryBytes))
         let kvm = try KVMSystem(adopting: OwnedFD(adopting: WorkerDescriptor.kvm)).createMachine()
         try kvm.setMemory(memory)
@@ -128,7 +131,6 @@ final class GuestMachine: Sendable {
                 ) { FileSystemDevice($0, try shares.server(index)) }
             )
         }
-        devices.append(try makeDevice("balloon", BalloonDevice.description, on: loop) { BalloonDevice($0) })
         if let network = configuration.network {
             let descriptor = configuration.networkDescriptor
             devices.append(
@@ -156,6 +158,7 @@ final class GuestMachine: Sendable {
                 }
             )
         }
+        devices.append(try makeDevice("balloon", BalloonDevice.description, on: loop) { BalloonDevice($0) })
         return devices
     }
 
@@ -187,6 +190,13 @@ final class GuestMachine: Sendable {
             for (queue, kick) in device.kicks.enumerated() {
                 try kvm.connect(kick.bell, toWriteOf: UInt32(queue), at: notify)
             }
+            // The lines are edges, so the acknowledgement tells nobody anything. Swallowed by the kernel it costs the guest
+            // no way out to this process, at each interrupt of each device.
+            try kvm.connect(
+                nobody,
+                toWriteOf: VirtioInterrupt.usedBufferAcknowledgement,
+                at: GuestAddress(Self.address(ofDevice: index) + MMIOTransport.acknowledgeOffset),
+            )
         }
     }
 
@@ -205,7 +215,7 @@ final class GuestMachine: Sendable {
 }
 
 extension WorkerConfiguration {
-    /// Console, entropy, the disks, the shares, the balloon, the network and the vsock.
+    /// Console, entropy, the disks, the shares, the network, the vsock and the balloon.
     fileprivate var deviceCount: Int {
         3 + disks.count + shares.count + (network == nil ? 0 : 1) + (vsock == nil ? 0 : 1)
     }

@@ -10,9 +10,11 @@ package final class MMIOTransport: Sendable {
     package static let windowSize: UInt64 = 0x1000
     /// A write of a queue's number here tells the device that the queue has something. `kicks` may be rung instead.
     package static let notifyOffset: UInt64 = 0x50
+    /// A write of `VirtioInterrupt.usedBufferAcknowledgement` here may be left out: the driver's next look at the interrupt
+    /// status then finds the bit still set, and no request.
+    package static let acknowledgeOffset: UInt64 = 0x64
+    private static let generationOffset: UInt64 = 0xFC
     private static let configurationOffset: UInt64 = 0x100
-
-    private static let configurationGeneration: UInt64 = 0xFC
 
     private let description: VirtioDeviceDescription
     private let registers: Mutex<MMIORegisters>
@@ -40,11 +42,7 @@ package final class MMIOTransport: Sendable {
         make: @escaping @Sendable (VirtioDeviceContext) throws -> any VirtioDevice,
     ) throws {
         self.description = description
-        let configuration = VirtioConfiguration(
-            description.configuration,
-            writable: description.writableConfiguration,
-        )
-        self.configuration = configuration
+        let configuration = ConfigurationSpace(description.configuration, writable: description.writableConfiguration)
         registers = Mutex(MMIORegisters(description))
         let interrupt = try VirtioInterrupt()
         let kicks = try description.queueSizes.map { _ throws(SyscallError) in try Kick() }
@@ -73,7 +71,7 @@ package final class MMIOTransport: Sendable {
             return configuration.read(offset - Self.configurationOffset, count: count)
         }
         guard count == 4, offset % 4 == 0 else { return 0 }
-        if offset == Self.configurationGeneration { return UInt64(configuration.generation) }
+        if offset == Self.generationOffset { return UInt64(configuration.generation) }
         let value = registers.withLock {
             $0.read(offset, interruptStatus: interrupt.status, needsReset: interrupt.needsReset)
         }
@@ -90,7 +88,7 @@ package final class MMIOTransport: Sendable {
         switch offset {
         case Self.notifyOffset:
             if let queue = Int(exactly: value), kicks.indices.contains(queue) { kicks[queue].bell.ring() }
-        case 0x64: interrupt.acknowledge(value)
+        case Self.acknowledgeOffset: interrupt.acknowledge(value)
         default: order.withLock { _ in perform(registers.withLock { $0.write(offset, value) }) }
         }
     }
@@ -124,6 +122,7 @@ package final class MMIOTransport: Sendable {
         return State(
             kind: description.kind.rawValue,
             configuration: description.configuration,
+            writtenConfiguration: configuration.written,
             configurationGeneration: configuration.generation,
             registers: registers,
             interruptStatus: interrupt.status,
@@ -137,7 +136,7 @@ package final class MMIOTransport: Sendable {
         try state.check(against: description)
         let restored = try MMIORegisters(description, restoring: state.registers)
         registers.withLock { $0 = restored }
-        configuration.generation = state.configurationGeneration
+        configuration.restore(written: state.writtenConfiguration, generation: state.configurationGeneration)
         interrupt.restore(status: state.interruptStatus, needsReset: state.needsReset)
         guard let device = state.device else { return }
         let features = VirtioFeatures(rawValue: state.registers.driverFeatures)

@@ -60,14 +60,14 @@ package struct VirtioDeviceContext {
     package let memory: GuestMemory
     package let interrupt: VirtioInterrupt
     /// As the driver sees it now; made from the description's.
-    package let configuration: VirtioConfiguration
+    package let configuration: ConfigurationSpace
     private let failure = Failure()
 
     package init(
         loop: EventLoop,
         memory: GuestMemory,
         interrupt: VirtioInterrupt,
-        configuration: VirtioConfiguration = VirtioConfiguration(),
+        configuration: ConfigurationSpace,
     ) {
         self.loop = loop
         self.memory = memory

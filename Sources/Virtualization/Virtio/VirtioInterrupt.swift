@@ -11,6 +11,9 @@ package final class VirtioInterrupt: Sendable {
         static let all: Cause = [.usedBuffer, .configurationChange]
     }
 
+    /// What a driver acknowledges by far most often.
+    package static let usedBufferAcknowledgement = Cause.usedBuffer.rawValue
+
     /// Rung for each interrupt.
     package let bell: Doorbell
     private let pending = Atomic<UInt32>(0)

@@ -20,6 +20,8 @@ struct VoidBoxProcess {
     let process = Process()
     private let output = TemporaryFile()
     private let errors = TemporaryFile()
+    /// Where its runs are recorded, unless the test says.
+    private let state = TemporaryFile()
 
     /// Instead of the program itself: a script for the shell, which knows it as `$VOIDBOX`.
     init(script: String) throws {
@@ -32,7 +34,9 @@ struct VoidBoxProcess {
     init(_ arguments: [String], environment: [String: String] = [:], input: String? = nil) throws {
         process.executableURL = Self.program
         process.arguments = arguments
-        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        process.environment = ProcessInfo.processInfo.environment
+            .merging(["VOIDBOX_STATE_DIR": state.url.path]) { $1 }
+            .merging(environment) { $1 }
         // Files, not pipes: nobody has to read while it runs.
         process.standardOutput = try output.writingHandle()
         process.standardError = try errors.writingHandle()

@@ -40,7 +40,7 @@ import Testing
                 if case .warning(_, let text) = event { warnings.withLock { $0.append(text) } }
             },
         )
-        let report = try await runner.run(input: input)
+        let report = await runner.run(input: input)
         return Outcome(report: report, warnings: warnings.withLock { $0 })
     }
 

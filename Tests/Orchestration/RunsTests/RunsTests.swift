@@ -6,23 +6,6 @@ import Testing
 @testable import Runs
 
 @Suite("Runs") struct RunsTests {
-    private func workflow(_ text: String) throws -> WorkflowSpec {
-        let spec = try Spec.parse(Array("kind: workflow\nname: x\nworkflow: {steps: \(text)}\n".utf8), file: "s.yaml")
-        guard case .workflow(let workflow) = spec.body else { throw CancellationError() }
-        return workflow
-    }
-
-    @Test func `steps run after what they need, else as written`() throws {
-        let flow = try workflow(
-            """
-            [{name: c, run: {program: p}, depends_on: [a, b]}, {name: a, run: {program: p}}, \
-            {name: b, run: {program: p, stdin_from: a}}, {name: d, run: {program: p}}]
-            """
-        )
-        #expect(WorkflowOrder.steps(of: flow).map(\.name) == ["a", "b", "c", "d"])
-        #expect(WorkflowOrder.outputStep(of: flow) == "d", "the last that nothing depends on")
-    }
-
     @Test func `a report's JSON has the documented keys`() throws {
         var report = RunReport(name: "n", kind: "agent")
         report.stageResults = [StageReport(name: "n", status: .failed, exitCode: 1)]

@@ -57,7 +57,11 @@ final class NoisyPeer: Sendable {
 
     private let descriptor: OwnedFD
 
-    init(adopting descriptor: consuming OwnedFD, on thread: EventLoopThread) throws(SyscallError) {
+    init(
+        adopting descriptor: consuming OwnedFD,
+        on thread: EventLoopThread,
+        saying limit: Int = maxNoise,
+    ) throws(SyscallError) {
         try descriptor.setNonBlocking()
         self.descriptor = descriptor
         thread.submit { [self] loop in
@@ -67,14 +71,14 @@ final class NoisyPeer: Sendable {
                 guard let watch else { return }
                 if readiness.contains(.writable) {
                     if case .wrote(let count)? = try? self.descriptor.write(Self.noise[...]) { written += count }
-                    if written >= Self.maxNoise { loop.change(watch, to: .readable) }
+                    if written >= limit { loop.change(watch, to: .readable) }
                 }
                 if !readiness.isDisjoint(with: [.readable, .hangUp, .error]) {
                     let outcome = try? self.descriptor.read(upTo: 1 << 20)
                     if outcome == nil || outcome == .endOfFile { loop.remove(watch) }
                 }
             }
-            watch = try? loop.watch(self.descriptor, for: [.readable, .writable], ready)
+            watch = try? loop.watch(self.descriptor, for: limit > 0 ? [.readable, .writable] : .readable, ready)
         }
     }
 }

@@ -1,5 +1,6 @@
 import Foundation
 import LinuxSystem
+import Primitives
 import Sandboxing
 import TestSupport
 import Testing
@@ -9,8 +10,8 @@ import WorkerProtocol
 
 /// A worker, jailed as always, whose guest is the program of `Guest/hostile` in place of a kernel. Any thread.
 final class HostileGuest: Sendable {
-    /// Console, entropy, a disk of each kind, and a share: numbers 0 to 4 on the guest's command line.
-    static let deviceCount = 5
+    /// Console, entropy, a disk of each kind, a share, and a network: numbers 0 to 5 on the guest's command line.
+    static let deviceCount = 6
     static let memory: UInt64 = 64 << 20
     static let diskSize: UInt64 = 1 << 20
 
@@ -21,6 +22,8 @@ final class HostileGuest: Sendable {
     private let reports: WorkerReports
     private let errors: ConsoleTail
     private let peer: NoisyPeer
+    /// Takes frames, and has none of its own.
+    private let networkPeer: NoisyPeer
 
     /// Where `Guest/hostile/build.sh` leaves it.
     private static var program: String {
@@ -43,7 +46,7 @@ final class HostileGuest: Sendable {
         let readOnly = try OwnedFD.memoryFile(named: "disk", contents: [UInt8](repeating: 7, count: Int(Self.diskSize)))
         scratch = try ScratchDirectory()
         let share = try Directory(scratch.path).intoDescriptor()
-        let configuration = WorkerConfiguration(
+        var configuration = WorkerConfiguration(
             memoryBytes: Self.memory,
             vcpus: 1,
             commandLine: words,
@@ -52,6 +55,8 @@ final class HostileGuest: Sendable {
             disks: [.init(serial: "disk", isReadOnly: false), .init(serial: "fixed", isReadOnly: true)],
             shares: [.init(tag: "share", isReadOnly: false)],
         )
+        configuration.network = .init(mac: .ofGuest)
+        let network = try OwnedFD.socketPair()
         let settings = try OwnedFD.memoryFile(named: "voidbox-vmm", contents: configuration.encoded)
         process = try await WorkerMachine.spawn(
             program: try WorkerProgram.locate(environment: ProcessInfo.processInfo.environment),
@@ -60,6 +65,7 @@ final class HostileGuest: Sendable {
                 nothing.rawValue, nothing.rawValue, errors.second.rawValue, reports.second.rawValue,
                 settings.rawValue, console.second.rawValue, control.second.rawValue, kvm.rawValue, kernel.rawValue,
                 initramfs.rawValue, disk.rawValue, readOnly.rawValue, share.rawValue,
+                network.second.rawValue,
             ],
             host.spawner,
         )
@@ -67,6 +73,7 @@ final class HostileGuest: Sendable {
         self.reports = try WorkerReports(adopting: reports.keepFirst(), on: host.loop)
         self.errors = try ConsoleTail(adopting: errors.keepFirst(), on: host.loop)
         peer = try NoisyPeer(adopting: control.keepFirst(), on: host.loop)
+        networkPeer = try NoisyPeer(adopting: network.keepFirst(), on: host.loop, saying: 0)
     }
 
     /// Starts one, hands it to `body`, and ends it.

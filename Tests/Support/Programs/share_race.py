@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 
+RACERS = 6
 libc = ctypes.CDLL(None, use_errno=True)
 tries, outside, mounts = int(sys.argv[1]), sys.argv[2], sys.argv[3:]
 top = mounts[0]
@@ -37,18 +38,19 @@ swapper = os.fork()
 if swapper == 0:
     swap_for_ever()
 
-inside = refused = 0
-try:
-    for turn in range(tries):
+def race(racer):
+    """A part of the tries; what came of them, as text."""
+    inside = refused = 0
+    for turn in range(racer, tries, RACERS):
+        turn //= RACERS
         # Through the other mount the kernel may still take a link for the directory that it was.
-        place = f"{mounts[turn % len(mounts)]}/swap"
+        place = f"{mounts[racer % len(mounts)]}/swap"
         try:
             if turn % 4 < 2:
                 with open(f"{place}/{('secret', 'hostname')[turn // 4 % 2]}") as file:
                     text = file.read()
                 if text not in own:
-                    print(f"read from outside: {text!r}")
-                    sys.exit(1)
+                    return f"read from outside: {text!r}"
             elif turn % 8 < 4:
                 with open(f"{place}/made-by-the-box", "w") as file:
                     file.write("inside")
@@ -64,7 +66,21 @@ try:
             inside += 1
         except OSError:
             refused += 1
-finally:
-    os.kill(swapper, signal.SIGKILL)
-    os.waitpid(swapper, 0)
-print(f"inside {inside} refused {refused}")
+    return f"{inside} {refused}"
+
+
+answers, write = os.pipe()
+for racer in range(RACERS):
+    if os.fork() == 0:
+        os.write(write, f"{race(racer)}\n".encode())
+        os._exit(0)
+os.close(write)
+lines = os.fdopen(answers).read().splitlines()
+os.kill(swapper, signal.SIGKILL)
+for line in lines:
+    if line.startswith("read"):
+        print(line)
+        sys.exit(1)
+if len(lines) != RACERS:
+    sys.exit("a racer died")
+print(f"inside {sum(int(line.split()[0]) for line in lines)} refused {sum(int(line.split()[1]) for line in lines)}")

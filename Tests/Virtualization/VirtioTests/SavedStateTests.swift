@@ -7,6 +7,7 @@ import Testing
         kind: .network,
         queueSizes: [256, 128],
         configuration: [1, 2, 3],
+        writableConfiguration: 1..<3,
     )
 
     /// Of a device whose driver is ready and has used both queues.
@@ -27,6 +28,7 @@ import Testing
         return MMIOTransport.State(
             kind: 1,
             configuration: [1, 2, 3],
+            writtenConfiguration: [8, 9],
             configurationGeneration: 3,
             registers: registers,
             interruptStatus: 1,
@@ -83,6 +85,7 @@ import Testing
     private static let changes: [Change] = [
         Change("another kind of device", .kind(2, device: 1)) { $0.kind = 2 },
         Change("another configuration", .configuration(saved: [1], device: [1, 2, 3])) { $0.configuration = [1] },
+        Change("less than the driver may write", .writtenConfiguration(count: 1)) { $0.writtenConfiguration = [1] },
         Change("DRIVER_OK without FEATURES_OK", .status(7)) { $0.registers.status = 7 },
         Change("DRIVER without ACKNOWLEDGE", .status(2)) { $0.registers.status = 2 },
         Change("an unknown bit", .status(15 | 64)) { $0.registers.status = 15 | 64 },
@@ -135,6 +138,16 @@ import Testing
         }
         #expect(features == .version1)
         #expect(queues.map(\.isReady) == [false, true])
+    }
+
+    @Test func `what the driver wrote into the configuration is there again`() {
+        let space = ConfigurationSpace([1, 2, 3, 4], writable: 1..<3)
+        space.write(0, 0x0D0C_0B0A, count: 4)
+        #expect(space.written == [0x0B, 0x0C])
+        let other = ConfigurationSpace([1, 2, 3, 4], writable: 1..<3)
+        other.restore(written: space.written, generation: 7)
+        #expect(other.read(0, count: 4) == 0x040C_0B01)
+        #expect(other.generation == 7)
     }
 
     @Test func `random changes never trap`() {

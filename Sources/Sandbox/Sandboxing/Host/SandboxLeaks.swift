@@ -17,8 +17,7 @@ package enum SandboxLeaks {
 
     /// Names the owner in each machine's command line: its process number and when it started, since numbers are used again.
     package static func processTag() -> String {
-        let pid = HostFacts.processID
-        return "\(prefix)\(pid)-\(startTime(of: pid) ?? 0)"
+        "\(prefix)\(HostFacts.processID)-\(ProcessIdentity.current?.startTime ?? 0)"
     }
 
     package static func scan() -> [Finding] {
@@ -40,15 +39,6 @@ package enum SandboxLeaks {
     private static func ownerIsAlive(_ tag: String) -> Bool {
         let parts = tag.dropFirst(prefix.count).split(separator: "-")
         guard parts.count == 2, let pid = Int32(parts[0]), let start = UInt64(parts[1]) else { return false }
-        return startTime(of: pid) == start
-    }
-
-    /// Field 22 of `/proc/PID/stat`, in clock ticks since boot. The second field may hold anything, spaces and brackets too.
-    private static func startTime(of pid: Int32) -> UInt64? {
-        guard let stat = HostFacts.text(of: "/proc/\(pid)/stat"), let bracket = stat.lastIndex(of: ")") else {
-            return nil
-        }
-        let fields = stat[stat.index(after: bracket)...].split(separator: " ")
-        return fields.count > 19 ? UInt64(fields[19]) : nil
+        return ProcessIdentity(pid: pid, startTime: start).exists
     }
 }

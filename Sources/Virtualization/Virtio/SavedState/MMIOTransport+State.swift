@@ -19,9 +19,11 @@ extension MMIOTransport {
         private static let maxDevice = 1 << 20
 
         package var kind: UInt32
-        /// As the device began with it: the new one must begin with the same. What has changed since is in the device's
+        /// As the device began with it: the new one must begin with the same. What the device has changed since is in its
         /// state.
         package var configuration: [UInt8]
+        /// Of the configuration, what the driver may write.
+        package var writtenConfiguration: [UInt8]
         package var configurationGeneration: UInt32
         package var registers: MMIORegisters.State
         package var interruptStatus: UInt32
@@ -32,6 +34,7 @@ extension MMIOTransport {
         package func write(to writer: inout SavedStateWriter) {
             writer.append(kind)
             writer.append(configuration)
+            writer.append(writtenConfiguration)
             writer.append(configurationGeneration)
             writer.append(registers)
             writer.append(interruptStatus)
@@ -43,6 +46,7 @@ extension MMIOTransport {
         package init(from reader: inout SavedStateReader) throws(SavedStateViolation) {
             kind = try reader.integer()
             configuration = try reader.bytes(limit: Self.maxConfiguration)
+            writtenConfiguration = try reader.bytes(limit: Self.maxConfiguration)
             configurationGeneration = try reader.integer()
             registers = try reader.state()
             interruptStatus = try reader.integer()
@@ -53,6 +57,7 @@ extension MMIOTransport {
         package init(
             kind: UInt32,
             configuration: [UInt8],
+            writtenConfiguration: [UInt8],
             configurationGeneration: UInt32,
             registers: MMIORegisters.State,
             interruptStatus: UInt32,
@@ -61,6 +66,7 @@ extension MMIOTransport {
         ) {
             self.kind = kind
             self.configuration = configuration
+            self.writtenConfiguration = writtenConfiguration
             self.configurationGeneration = configurationGeneration
             self.registers = registers
             self.interruptStatus = interruptStatus
@@ -77,6 +83,7 @@ extension MMIOTransport {
 package enum RestoreViolation: Error, Hashable, Sendable {
     case kind(UInt32, device: UInt32)
     case configuration(saved: [UInt8], device: [UInt8])
+    case writtenConfiguration(count: Int)
     case status(UInt32)
     case features(UInt64, offered: UInt64)
     case queueCount(Int, device: Int)
@@ -95,6 +102,9 @@ extension MMIOTransport.State {
         guard kind == description.kind.rawValue else { throw .kind(kind, device: description.kind.rawValue) }
         guard configuration == description.configuration else {
             throw .configuration(saved: configuration, device: description.configuration)
+        }
+        guard writtenConfiguration.count == description.writableConfiguration.count else {
+            throw .writtenConfiguration(count: writtenConfiguration.count)
         }
         try registers.check(against: description)
         guard interruptStatus & ~VirtioInterrupt.Cause.all.rawValue == 0 else {

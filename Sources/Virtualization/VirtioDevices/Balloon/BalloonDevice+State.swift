@@ -1,35 +1,23 @@
 package import Virtio
 
 extension BalloonDevice {
+    /// What the driver says it gave is in the configuration that it writes.
     package struct State: SavedState {
         package static let version: UInt16 = 1
 
         /// Pages of 4 KiB that the host wants.
         package var target: UInt32
-        /// Pages that the driver says it gave.
-        package var actual: UInt32
 
-        package init(target: UInt32 = 0, actual: UInt32 = 0) {
+        package init(target: UInt32) {
             self.target = target
-            self.actual = actual
-        }
-
-        /// As a balloon's configuration has it.
-        init(_ configuration: VirtioConfiguration) {
-            self.init(
-                target: configuration.load(at: BalloonDevice.Field.target),
-                actual: configuration.load(at: BalloonDevice.Field.actual),
-            )
         }
 
         package func write(to writer: inout SavedStateWriter) {
             writer.append(target)
-            writer.append(actual)
         }
 
         package init(from reader: inout SavedStateReader) throws(SavedStateViolation) {
             target = try reader.integer()
-            actual = try reader.integer()
         }
     }
 }

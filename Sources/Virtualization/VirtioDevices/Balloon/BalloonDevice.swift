@@ -1,4 +1,3 @@
-internal import ByteCodec
 internal import MachineMemory
 package import Virtio
 
@@ -70,12 +69,11 @@ package final class BalloonDevice: VirtioDevice {
     }
 
     package func save() -> State {
-        State(context.configuration)
+        State(target: context.configuration.load(at: Field.target) ?? 0)
     }
 
     package func restore(_ state: State) {
-        context.configuration.storePages(state.target, at: Field.target)
-        context.configuration.storePages(state.actual, at: Field.actual)
+        context.configuration.store(state.target, at: Field.target)
     }
 
     private func inflate(_ chain: DescriptorChain) throws {
@@ -105,7 +103,7 @@ package final class BalloonDevice: VirtioDevice {
 
 /// The host's side of a balloon. Any thread.
 package struct BalloonControl: Sendable {
-    private let configuration: VirtioConfiguration
+    private let configuration: ConfigurationSpace
     private let interrupt: VirtioInterrupt
 
     /// `transport` is a balloon's.
@@ -114,21 +112,20 @@ package struct BalloonControl: Sendable {
         interrupt = transport.interrupt
     }
 
-    package var state: BalloonDevice.State { BalloonDevice.State(configuration) }
+    /// How much memory was asked for, in bytes.
+    package var target: UInt64 { bytes(at: BalloonDevice.Field.target) }
+
+    /// How much the driver says that it gave, in bytes.
+    package var actual: UInt64 { bytes(at: BalloonDevice.Field.actual) }
+
+    private func bytes(at field: Int) -> UInt64 {
+        UInt64(configuration.load(UInt32.self, at: field) ?? 0) * GuestMemory.pageSize
+    }
 
     /// Asks the driver for as much memory, in bytes, rounded down to pages; or for less than before, and it takes some back.
     /// What the guest needs itself it does not give.
     package func setTarget(_ bytes: UInt64) {
-        configuration.storePages(UInt32(clamping: bytes / GuestMemory.pageSize), at: BalloonDevice.Field.target)
+        configuration.store(UInt32(clamping: bytes / GuestMemory.pageSize), at: BalloonDevice.Field.target)
         interrupt.raise(.configurationChange)
-    }
-}
-
-extension VirtioConfiguration {
-    /// A count of pages.
-    fileprivate func storePages(_ pages: UInt32, at offset: Int) {
-        var field: [UInt8] = []
-        field.append(littleEndian: pages)
-        store(field, at: offset)
     }
 }

@@ -122,7 +122,7 @@ package final class NetworkDevice: VirtioDevice {
         isTransmitBlocked = false
         output = ByteQueue()
         try stream.want([])
-        context.configuration.store([0, 0], at: Self.statusOffset)
+        context.configuration.store(UInt16(0), at: Self.statusOffset)
         if receive != nil || transmit != nil { context.interrupt.raise(.configurationChange) }
     }
 

@@ -1,7 +1,7 @@
 import Foundation
 
 /// One line of the result: ours against a peer, measured in the same run.
-package struct Measurement: Encodable {
+package struct Figure: Encodable {
     package enum Better: String, Encodable {
         case lower, higher
     }
@@ -42,7 +42,7 @@ package struct Measurement: Encodable {
     }
 }
 
-extension [Measurement] {
+extension [Figure] {
     /// Writes the figures as JSON.
     package func write(to file: String) throws {
         let encoder = JSONEncoder()

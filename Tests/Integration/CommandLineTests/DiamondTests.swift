@@ -1,0 +1,227 @@
+import Foundation
+import LinuxSystem
+import TestSupport
+import Testing
+
+/// A pipeline of four real boxes: source, then left and right at the same time, then sink.
+@Suite("A diamond of real boxes", .needsBox, .takesBoxSlot, .timeLimit(.minutes(20))) struct DiamondTests {
+    private let directory: SpecDirectory
+    private var state: String { directory.url.appending(path: "state").path }
+
+    init() throws {
+        directory = try SpecDirectory()
+        _ = try directory.write("turns.yaml", "turns: [{text: done}]")
+    }
+
+    /// - Parameter right: What is special about the right branch: keys of the box, and variables of its agent.
+    private func diamond(right: String = "", variables: [String: String] = [:], rule: String = "continue") throws
+        -> String
+    {
+        let slow = ["MOCK_CLAUDE_SCENARIO": "multi_tool", "MOCK_CLAUDE_DELAY_MS": "400"]
+        func env(_ own: [String: String]) -> String {
+            let pairs = slow.merging(own) { $1 }.sorted { $0.key < $1.key }.map { "\($0.key): '\($0.value)'" }
+            return "{env: {\(pairs.joined(separator: ", "))}}"
+        }
+        return try directory.write(
+            "diamond.yaml",
+            """
+            kind: pipeline
+            name: diamond
+            sandbox: {memory_mb: 512}
+            llm: {provider: scripted, script: turns.yaml}
+            pipeline:
+              on_failure: \(rule)
+              boxes:
+                - name: source
+                  prompt: collect
+                  skills: ["agent:claudio"]
+                  sandbox: {env: {MOCK_CLAUDE_OUTPUT: "/workspace/output/facts.txt=forty-two"}}
+                  outputs: [{name: facts}]
+                - name: left
+                  prompt: praise
+                  skills: ["agent:claudio"]
+                  output_file: /workspace/input/facts.txt
+                  inputs: [{from: facts}]
+                  sandbox: \(env([:]))
+                - name: right
+                  prompt: criticize
+                  skills: ["agent:claudio"]
+                  sandbox: \(env(variables))
+                  \(right)
+                - {name: sink, prompt: join, skills: ["agent:claudio"]}
+              stages:
+                - {type: box, name: source}
+                - {type: fan_out, boxes: [left, right]}
+                - {type: box, name: sink}
+            """,
+        )
+    }
+
+    private func start(_ arguments: String...) throws -> VoidBoxProcess {
+        let command = try VoidBoxProcess(arguments, environment: ["VOIDBOX_STATE_DIR": state])
+        try command.process.run()
+        return command
+    }
+
+    private func runID() async throws -> String {
+        try await start("ps", "--all", "--quiet").end().output.trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+
+    private func stages(_ result: VoidBoxProcess.Result) throws -> [String: [String: Any]] {
+        let stages = try #require(try result.json["stage_results"] as? [[String: Any]])
+        return Dictionary(uniqueKeysWithValues: stages.map { ($0["name"] as? String ?? "", $0) })
+    }
+
+    /// No process, no directory, and lines of both branches from before either had ended.
+    private func expectNothingLeft(_ command: VoidBoxProcess, _ result: VoidBoxProcess.Result) async throws {
+        #expect(command.boxes.isEmpty)
+        #expect(try await start("doctor", "--leaks").end().status == 0)
+        let run = "\(state)/runs/\(try await runID())"
+        #expect(
+            try FileManager.default.contentsOfDirectory(atPath: run).sorted() == [
+                "control.jsonl", "events.jsonl", "report.json", "run.json",
+            ]
+        )
+        let lines = result.errors.split(separator: "\n").map(String.init)
+        let ends = lines.firstIndex { $0.hasPrefix("[vm:left] succeeded") || $0.hasPrefix("[vm:right] failed") } ?? 0
+        for box in ["left", "right"] {
+            let first = lines.firstIndex { $0.hasPrefix("[vm:\(box)] tool: ") } ?? .max
+            #expect(first < ends, "\(box) is watched while it works: \(result.errors)")
+        }
+    }
+
+    @Test func `a branch that fails is told, and the others' results stay`() async throws {
+        let variables = ["MOCK_CLAUDE_SCENARIO": "error", "MOCK_CLAUDE_ERROR": "the tests are red"]
+        let run = try start("run", "--file", try diamond(variables: variables), "--output", "json")
+        let result = try await run.end()
+        #expect(result.status == 1, "\(result.errors)")
+        let stages = try stages(result)
+        #expect(stages["source"]?["status"] as? String == "succeeded")
+        #expect(stages["left"]?["output"] as? String == "forty-two", "the directory of source is its input")
+        #expect(stages["right"]?["status"] as? String == "failed")
+        #expect(stages["right"]?["error"] as? String == "the tests are red")
+        #expect(stages["sink"]?["status"] as? String == "succeeded")
+        #expect(
+            (try result.json["failure"] as? [String: Any])?["message"] as? String
+                == "failed boxes: right (the tests are red)"
+        )
+        #expect(try result.json["input_tokens"] as? Int == 2000, "what failed has cost, too")
+        try await expectNothingLeft(run, result)
+    }
+
+    @Test func `a branch that is too slow is stopped at its limit`() async throws {
+        let file = try diamond(right: "timeout_secs: 4", variables: ["MOCK_CLAUDE_TOOLS": "10000"], rule: "stop")
+        let run = try start("run", "--file", file, "--output", "json")
+        let result = try await run.end()
+        #expect(result.status == 1, "\(result.errors)")
+        let stages = try stages(result)
+        #expect(stages["left"]?["output"] as? String == "forty-two")
+        #expect(stages["right"]?["error"] as? String == "the agent did not finish within 4 s")
+        #expect(stages["sink"]?["status"] as? String == "skipped")
+        #expect(stages["sink"]?["error"] as? String == "\"right\" failed")
+        try await expectNothingLeft(run, result)
+    }
+
+    @Test func `a branch that is cancelled by hand ends alone`() async throws {
+        let file = try diamond(variables: ["MOCK_CLAUDE_TOOLS": "10000"])
+        let run = try start("run", "--file", file, "--output", "json")
+        try await run.waitForError("[vm:left] succeeded")
+        try await run.waitForError("[vm:right] tool: ")
+        let cancel = try await start("cancel", try await runID(), "--stage", "right", "--reason", "seen enough").end()
+        #expect(cancel.status == 0, "\(cancel.errors)")
+        let result = try await run.end()
+        #expect(result.status == 1, "\(result.errors)")
+        let stages = try stages(result)
+        #expect(stages["right"]?["status"] as? String == "cancelled")
+        #expect(stages["right"]?["error"] as? String == "seen enough")
+        #expect(stages["sink"]?["status"] as? String == "succeeded")
+        #expect(run.boxes.isEmpty)
+        #expect(try await start("doctor", "--leaks").end().status == 0)
+    }
+
+    @Test func `of a voidbox that is killed in the middle nothing runs on, and ps tells the truth`() async throws {
+        let run = try start("run", "--file", try diamond(variables: ["MOCK_CLAUDE_TOOLS": "10000"]))
+        try await run.waitForError("[vm:left] tool: ")
+        try await run.waitForError("[vm:right] tool: ")
+        let id = try await runID()
+        #expect(try await start("ps", "--quiet").end().output == "\(id)\n")
+        #expect(run.boxes.count == 2)
+        kill(run.process.processIdentifier, SIGKILL)
+        _ = try await run.end()
+        #expect(try await start("ps", "--quiet").end().output == "")
+        #expect(try await start("ps", "--all").end().output.contains(" killed "))
+        try await eventually("its boxes are gone", within: .seconds(10)) { run.boxes.isEmpty }
+        let events = try await start("events", id).end()
+        #expect(events.status == 0 && !events.errors.contains("warning"), "\(events.errors)")
+        let types = try events.output.split(separator: "\n").map { line in
+            (try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])?["event_type"] as? String ?? ""
+        }
+        #expect(types.first == "run.started" && types.contains("tool.started") && !types.contains("run.finished"))
+        #expect(try await start("doctor", "--leaks").end().status == 0)
+        // Its data goes with the next run, or with its record.
+        #expect(FileManager.default.fileExists(atPath: "\(state)/runs/\(id)/work"))
+        #expect(try await start("rm", id).end().status == 0)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: "\(state)/runs") == [])
+    }
+
+    @Test func `Ctrl-C ends all boxes and leaves a report of what was done`() async throws {
+        let run = try start("run", "--file", try diamond(variables: ["MOCK_CLAUDE_TOOLS": "10000"]), "--output", "json")
+        try await run.waitForError("[vm:right] tool: ")
+        run.process.interrupt()
+        let result = try await run.end()
+        #expect(result.status == 130)
+        #expect(try stages(result)["source"]?["status"] as? String == "succeeded")
+        #expect(try stages(result)["right"]?["status"] as? String == "cancelled")
+        #expect(run.boxes.isEmpty)
+        #expect(try await start("ps", "--all").end().output.contains(" cancelled "))
+    }
+}
+
+/// The examples of pipelines and workflows, as they are.
+@Suite("Examples that flow", .needsBox, .takesBoxSlot, .timeLimit(.minutes(20))) struct FlowExampleTests {
+    @Test func `a plan is made in one box and carried out in another`() async throws {
+        let result = try await VoidBoxProcess.run(
+            "run",
+            "--file",
+            Repository.example("plan-apply.yaml"),
+            "--output",
+            "json"
+        )
+        #expect(result.status == 0, "\(result.errors)")
+        let report = try result.json
+        #expect(report["output"] as? String == "hello box\n")
+        let stages = try #require(report["stage_results"] as? [[String: Any]])
+        #expect((stages[0]["output"] as? String)?.contains("1. Write greet.sh") == true)
+        #expect(stages.allSatisfy { ($0["input_tokens"] as? Int ?? 0) > 0 })
+        #expect(result.errors.contains("[vm:apply] tool: Read  /workspace/input/plan.md"))
+    }
+
+    @Test func `the diamond joins what two boxes made of the facts of one`() async throws {
+        let result = try await VoidBoxProcess.run(
+            "run",
+            "--file",
+            Repository.example("diamond.yaml"),
+            "--output",
+            "json"
+        )
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(try result.json["stages"] as? Int == 4)
+    }
+
+    @Test func `a service answers the step that depends on it and is stopped`() async throws {
+        let result = try await VoidBoxProcess.run(
+            "run",
+            "--file",
+            Repository.example("service.yaml"),
+            "--output",
+            "json"
+        )
+        #expect(result.status == 0, "\(result.errors)")
+        let report = try result.json
+        #expect(report["output"] as? String == "it works\n")
+        #expect((report["result"] as? [String: Any])?["status"] as? String == "success")
+        let artifacts = try #require(report["artifacts"] as? [[String: Any]])
+        #expect(artifacts.first?["name"] as? String == "page.txt" && artifacts.first?["size_bytes"] as? Int == 9)
+        #expect(result.errors.contains("step server is ready"))
+    }
+}
