@@ -178,7 +178,12 @@ if chosen.contains("block") {
         let find = "for d in /sys/block/vd*; do [ \"$(cat $d/serial)\" != disk0 ] || disk=/dev/${d##*/}; done"
         for (name, copy) in [
             ("read", "dd if=$disk of=/dev/null bs=1M iflag=direct"),
-            ("write", "dd if=/dev/zero of=$disk bs=1M count=\(mebibytes) oflag=direct conv=notrunc"),
+            // What is mounted may not be written.
+            (
+                "write",
+                "umount /opt/bench 2> /dev/null || true; "
+                    + "dd if=/dev/zero of=$disk bs=1M count=\(mebibytes) oflag=direct conv=notrunc"
+            ),
         ] {
             let rates = try await alternate(rounds + 1) { side in
                 let script = "\(find); \(copy) 2> /tmp/dd"

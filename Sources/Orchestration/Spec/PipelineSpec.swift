@@ -43,7 +43,11 @@ package struct RetrySpec: Hashable, Sendable {
     package func delay(after attempt: Int) -> Duration {
         var milliseconds = Double(initialDelayMilliseconds)
         // Not a power: it would overflow where the limit is reached long before.
-        for _ in 1..<max(attempt, 1) where milliseconds < Double(maxDelayMilliseconds) { milliseconds *= backoff }
+        var left = backoff > 1 ? max(attempt, 1) - 1 : 0
+        while left > 0, milliseconds > 0, milliseconds < Double(maxDelayMilliseconds) {
+            milliseconds *= backoff
+            left -= 1
+        }
         return .milliseconds(Int64(min(milliseconds, Double(maxDelayMilliseconds))))
     }
 }

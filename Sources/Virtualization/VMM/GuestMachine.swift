@@ -131,6 +131,7 @@ final class GuestMachine: Sendable {
                 ) { FileSystemDevice($0, try shares.server(index)) }
             )
         }
+        devices.append(try makeDevice("balloon", BalloonDevice.description, on: loop) { BalloonDevice($0) })
         if let network = configuration.network {
             let descriptor = configuration.networkDescriptor
             devices.append(
@@ -158,7 +159,6 @@ final class GuestMachine: Sendable {
                 }
             )
         }
-        devices.append(try makeDevice("balloon", BalloonDevice.description, on: loop) { BalloonDevice($0) })
         return devices
     }
 
@@ -215,7 +215,7 @@ final class GuestMachine: Sendable {
 }
 
 extension WorkerConfiguration {
-    /// Console, entropy, the disks, the shares, the network, the vsock and the balloon.
+    /// Console, entropy, the disks, the shares, the balloon, the network and the vsock.
     fileprivate var deviceCount: Int {
         3 + disks.count + shares.count + (network == nil ? 0 : 1) + (vsock == nil ? 0 : 1)
     }

@@ -9,7 +9,7 @@ internal import Primitives
 internal import Synchronization
 internal import Testing
 
-@Suite("Model broker", .timeLimit(.minutes(2))) struct ModelBrokerTests {
+@Suite("Model broker", .timeLimit(.minutes(10))) struct ModelBrokerTests {
     private static let answer = """
         {"id":"m","type":"message","role":"assistant","model":"claude-sonnet-4-5-20250929","content":[],\
         "stop_reason":"end_turn","usage":{"input_tokens":1000,"output_tokens":100,"cache_read_input_tokens":10}}

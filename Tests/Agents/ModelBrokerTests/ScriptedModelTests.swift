@@ -5,7 +5,7 @@ internal import Testing
 
 @testable internal import ModelBroker
 
-@Suite("Scripted model", .timeLimit(.minutes(1))) struct ScriptedModelTests {
+@Suite("Scripted model", .timeLimit(.minutes(10))) struct ScriptedModelTests {
     private static let script = """
         turns:
           - text: I write the file.

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// The command line of `exec` and `shell`: ours up to the program, the program's from there on.
-@Suite("voidbox exec, its arguments", .timeLimit(.minutes(2))) struct ExecArgumentTests {
+@Suite("voidbox exec, its arguments", .timeLimit(.minutes(10))) struct ExecArgumentTests {
     private func mock(_ arguments: String...) async throws -> VoidBoxProcess.Result {
         let command = try VoidBoxProcess(["exec", "--mode", "mock"] + arguments)
         try command.process.run()

@@ -3,7 +3,7 @@ import LinuxSystem
 import Testing
 
 /// What is left of a run, and what others can do to it: in boxes that are none, so that it is quick.
-@Suite("Recorded runs of voidbox", .timeLimit(.minutes(3))) struct RecordedRunTests {
+@Suite("Recorded runs of voidbox", .timeLimit(.minutes(10))) struct RecordedRunTests {
     private let directory: SpecDirectory
     private var environment: [String: String] { ["VOIDBOX_STATE_DIR": directory.url.appending(path: "state").path] }
 

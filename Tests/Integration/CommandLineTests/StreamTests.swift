@@ -3,7 +3,7 @@ import LinuxSystem
 import Testing
 
 /// Standard streams as a shell may leave them.
-@Suite("voidbox and its streams", .timeLimit(.minutes(2))) struct StreamTests {
+@Suite("voidbox and its streams", .timeLimit(.minutes(10))) struct StreamTests {
     /// The end of a pipe that nobody reads.
     private func unread() throws -> FileHandle {
         let pipe = Pipe()
@@ -41,7 +41,7 @@ import Testing
         #expect(result.output.contains("success:   true"))
     }
 
-    @Test(.timeLimit(.minutes(1))) func `streams that are closed at the start are not taken for files`() async throws {
+    @Test(.timeLimit(.minutes(10))) func `streams that are closed at the start are not taken for files`() async throws {
         let noInput = try await VoidBoxProcess.run(script: "\"$VOIDBOX\" exec --mode mock -i cat <&-")
         #expect(noInput.status == 0 && noInput.output.isEmpty)
         let nothing = try await VoidBoxProcess.run(script: "\"$VOIDBOX\" exec --mode mock true <&- >&- 2>&-")

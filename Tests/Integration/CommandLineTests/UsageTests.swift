@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// What is wrong before anything runs: one clear line, and a status that scripts can use.
-@Suite("voidbox usage", .timeLimit(.minutes(2))) struct UsageTests {
+@Suite("voidbox usage", .timeLimit(.minutes(10))) struct UsageTests {
     @Test func `a typo in a specification exits 2 with line, column and the intended key`() async throws {
         let directory = try SpecDirectory()
         let file = try directory.write(

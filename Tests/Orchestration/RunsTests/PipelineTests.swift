@@ -7,7 +7,7 @@ import Testing
 
 @testable import Runs
 
-@Suite("Pipelines in mock boxes", .timeLimit(.minutes(2))) struct PipelineTests {
+@Suite("Pipelines in mock boxes", .timeLimit(.minutes(10))) struct PipelineTests {
     /// source → (left, right) → sink.
     private func diamond(_ more: String = "", left: String = "", right: String = "", fanOut: String = "") -> String {
         """

@@ -4,7 +4,7 @@ import Testing
 @testable import Jail
 
 /// Each test runs a process that jails itself and then tries what it must not.
-@Suite("Jail", .timeLimit(.minutes(2))) struct JailTests {
+@Suite("Jail", .timeLimit(.minutes(10))) struct JailTests {
     private func probe(
         _ user: JailProbe.User,
         waive: [JailLayer] = [],

@@ -5,7 +5,7 @@ import Testing
 @testable import Jail
 
 /// Directories that stay reachable through a descriptor, and nothing above them.
-@Suite("Jail: shares", .timeLimit(.minutes(2))) struct SharesTests {
+@Suite("Jail: shares", .timeLimit(.minutes(10))) struct SharesTests {
     /// A directory with a file and a link out of it, beside a secret; all open to everybody.
     private func withShare(_ body: (_ path: String, _ descriptor: Int32) async throws -> Void) async throws {
         let top = FileManager.default.temporaryDirectory.appending(path: "voidbox-jail-\(UUID().uuidString)").path

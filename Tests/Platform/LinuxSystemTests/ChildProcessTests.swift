@@ -1,7 +1,7 @@
 import LinuxSystem
 import Testing
 
-@Suite("Child processes", .timeLimit(.minutes(1))) struct ChildProcessTests {
+@Suite("Child processes", .timeLimit(.minutes(10))) struct ChildProcessTests {
     /// Runs a shell command and returns what it wrote and how it ended.
     private func shell(
         _ command: String,

@@ -3,7 +3,7 @@ import Testing
 
 @testable import TTRPC
 
-@Suite("ttrpc connections", .timeLimit(.minutes(1))) struct TTRPCConnectionTests {
+@Suite("ttrpc connections", .timeLimit(.minutes(10))) struct TTRPCConnectionTests {
     @Test func `sixty-four calls at once each get their own answer`() async throws {
         try await Pair.with { client in
             try await withThrowingTaskGroup(of: Bool.self) { group in

@@ -4,7 +4,7 @@ import TTRPC
 import Testing
 
 /// Against containerd's own implementation (unary calls: protocol 1.1), in both directions.
-@Suite("Go peer", .timeLimit(.minutes(5))) struct GoPeerTests {
+@Suite("Go peer", .timeLimit(.minutes(10))) struct GoPeerTests {
     @Test func `we call a Go server`() async throws {
         try await GoPeer.run("server") { descriptor, thread in
             let client = try TTRPCClient(adopting: descriptor, on: thread)

@@ -89,7 +89,7 @@ struct TunnelServiceTests {
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func `closing the listener closes the port`() async throws {
+    @Test(.timeLimit(.minutes(10))) func `closing the listener closes the port`() async throws {
         try await AgentFixture.with { agent in
             let listener = try agent.stream(
                 "Listen",

@@ -50,35 +50,39 @@ final class ConsoleLines: Sendable {
     }
 }
 
-/// The host's end of a guest's port: takes whatever comes, and says some MiB of nothing as fast as it goes.
+/// The host's end of a guest's port or network: takes whatever comes, and says some MiB of nothing as fast as it goes.
 final class NoisyPeer: Sendable {
-    private static let noise = [UInt8](repeating: 0x5A, count: 16384)
     private static let maxNoise = 16 << 20
 
     private let descriptor: OwnedFD
 
-    init(
-        adopting descriptor: consuming OwnedFD,
-        on thread: EventLoopThread,
-        saying limit: Int = maxNoise,
-    ) throws(SyscallError) {
+    /// `phrase` is said over and over, whole.
+    init(adopting descriptor: consuming OwnedFD, saying phrase: [UInt8], on thread: EventLoopThread)
+        throws(SyscallError)
+    {
         try descriptor.setNonBlocking()
         self.descriptor = descriptor
+        let noise = Array(repeatElement(phrase, count: 16384 / phrase.count).joined())
         thread.submit { [self] loop in
             var watch: EventLoop.Watch?
+            var rest = noise[...]
             var written = 0
             func ready(_ readiness: EventLoop.Readiness) {
                 guard let watch else { return }
                 if readiness.contains(.writable) {
-                    if case .wrote(let count)? = try? self.descriptor.write(Self.noise[...]) { written += count }
-                    if written >= limit { loop.change(watch, to: .readable) }
+                    if case .wrote(let count)? = try? self.descriptor.write(rest) {
+                        written += count
+                        rest = rest.dropFirst(count)
+                        if rest.isEmpty { rest = noise[...] }
+                    }
+                    if written >= Self.maxNoise { loop.change(watch, to: .readable) }
                 }
                 if !readiness.isDisjoint(with: [.readable, .hangUp, .error]) {
                     let outcome = try? self.descriptor.read(upTo: 1 << 20)
                     if outcome == nil || outcome == .endOfFile { loop.remove(watch) }
                 }
             }
-            watch = try? loop.watch(self.descriptor, for: limit > 0 ? [.readable, .writable] : .readable, ready)
+            watch = try? loop.watch(self.descriptor, for: [.readable, .writable], ready)
         }
     }
 }

@@ -21,9 +21,7 @@ final class HostileGuest: Sendable {
     private let console: ConsoleLines
     private let reports: WorkerReports
     private let errors: ConsoleTail
-    private let peer: NoisyPeer
-    /// Takes frames, and has none of its own.
-    private let networkPeer: NoisyPeer
+    private let peers: [NoisyPeer]
 
     /// Where `Guest/hostile/build.sh` leaves it.
     private static var program: String {
@@ -55,8 +53,8 @@ final class HostileGuest: Sendable {
             disks: [.init(serial: "disk", isReadOnly: false), .init(serial: "fixed", isReadOnly: true)],
             shares: [.init(tag: "share", isReadOnly: false)],
         )
-        configuration.network = .init(mac: .ofGuest)
         let network = try OwnedFD.socketPair()
+        configuration.network = .init(mac: .ofGuest)
         let settings = try OwnedFD.memoryFile(named: "voidbox-vmm", contents: configuration.encoded)
         process = try await WorkerMachine.spawn(
             program: try WorkerProgram.locate(environment: ProcessInfo.processInfo.environment),
@@ -64,16 +62,19 @@ final class HostileGuest: Sendable {
             [
                 nothing.rawValue, nothing.rawValue, errors.second.rawValue, reports.second.rawValue,
                 settings.rawValue, console.second.rawValue, control.second.rawValue, kvm.rawValue, kernel.rawValue,
-                initramfs.rawValue, disk.rawValue, readOnly.rawValue, share.rawValue,
-                network.second.rawValue,
+                initramfs.rawValue, disk.rawValue, readOnly.rawValue, share.rawValue, network.second.rawValue,
             ],
             host.spawner,
         )
         self.console = try ConsoleLines(adopting: console.keepFirst(), on: host.loop)
         self.reports = try WorkerReports(adopting: reports.keepFirst(), on: host.loop)
         self.errors = try ConsoleTail(adopting: errors.keepFirst(), on: host.loop)
-        peer = try NoisyPeer(adopting: control.keepFirst(), on: host.loop)
-        networkPeer = try NoisyPeer(adopting: network.keepFirst(), on: host.loop, saying: 0)
+        // A frame of 60 bytes, behind its length.
+        let frame = [0, 0, 0, 60] + [UInt8](repeating: 0xFF, count: 60)
+        peers = [
+            try NoisyPeer(adopting: control.keepFirst(), saying: Array("noise".utf8), on: host.loop),
+            try NoisyPeer(adopting: network.keepFirst(), saying: frame, on: host.loop),
+        ]
     }
 
     /// Starts one, hands it to `body`, and ends it.

@@ -18,6 +18,9 @@ struct StressTests {
         ProcessInfo.processInfo.environment["VOIDBOX_STRESS_\(name)"].flatMap { Int($0) } ?? usual
     }
 
+    /// One for all tests: the threads of another would end while a test counts descriptors.
+    private static let backend = Result { try ContractBackend.kvm.backend() }
+
     private static func configuration(_ name: String) throws -> SandboxConfiguration {
         var configuration = try ContractBackend.kvm.configuration(name)
         configuration.memory = .mebibytes(256)
@@ -30,14 +33,14 @@ struct StressTests {
     @Test func `boots in a row leave nothing behind`() async throws {
         let count = Self.count("BOOTS", 25)
         let configuration = try Self.configuration("stress")
-        let backend = try ContractBackend.kvm.backend()
+        let backend = try Self.backend.get()
         // What the first box makes for all of them stays.
         try await Self.bootAndStop(backend, configuration)
         let before = try Census()
         let start = ContinuousClock.now
         for _ in 0..<count { try await Self.bootAndStop(backend, configuration) }
         print("stress: \(count) boots in a row in \(ContinuousClock.now - start); before: \(before)")
-        #expect(try await Census.settled(to: before) == before)
+        try await Self.expectNothingLeft(since: before)
     }
 
     private static func bootAndStop(_ backend: any SandboxBackend, _ configuration: SandboxConfiguration) async throws {
@@ -55,7 +58,7 @@ struct StressTests {
     @Test func `many machines run at once`() async throws {
         let count = Self.count("MACHINES", 8)
         let configuration = try Self.configuration("crowd")
-        let backend = try ContractBackend.kvm.backend()
+        let backend = try Self.backend.get()
         try await Self.bootAndStop(backend, configuration)
         let before = try Census()
         let start = ContinuousClock.now
@@ -85,13 +88,13 @@ struct StressTests {
         await withTaskGroup { group in
             for box in boxes { group.addTask { await box.stop(grace: .seconds(10)) } }
         }
-        #expect(try await Census.settled(to: before) == before)
+        try await Self.expectNothingLeft(since: before)
     }
 
     @Test func `a worker killed at any moment is reported as killed and leaves nothing behind`() async throws {
         let count = Self.count("KILLS", 15)
         let configuration = try Self.configuration("killed")
-        let backend = try ContractBackend.kvm.backend()
+        let backend = try Self.backend.get()
         let start = ContinuousClock.now
         try await Self.bootAndStop(backend, configuration)
         // From the first instruction of the worker to well after the guest is ready.
@@ -123,7 +126,12 @@ struct StressTests {
             try await killed
         }
         print("stress: \(count) workers killed, \(duringBoot) of them during the boot")
-        #expect(try await Census.settled(to: before) == before)
+        try await Self.expectNothingLeft(since: before)
+    }
+
+    private static func expectNothingLeft(since before: Census) async throws {
+        let after = try await Census.settled(to: before)
+        #expect(after == before, "\(after.changes(since: before))")
     }
 
     /// Waits for the worker's program to run, then for the moment: here time is what is tested.
@@ -185,6 +193,19 @@ private struct Census: Equatable, CustomStringConvertible {
             census = try Census()
         }
         return census
+    }
+
+    /// What came and what went.
+    func changes(since before: Census) -> String {
+        func changes(_ name: String, _ old: Set<String>, _ new: Set<String>) -> String {
+            "\(name): +\(new.subtracting(old).sorted()) -\(old.subtracting(new).sorted())"
+        }
+        func lines(_ census: Census) -> Set<String> { Set(census.descriptors.map { "\($0.key) × \($0.value)" }) }
+        return [
+            changes("descriptors", lines(before), lines(self)), changes("processes", before.children, children),
+            changes("mounts", Set(before.mounts), Set(mounts)), changes("sockets", before.sockets, sockets),
+            changes("files", before.files, files),
+        ].joined(separator: "; ")
     }
 
     var description: String {

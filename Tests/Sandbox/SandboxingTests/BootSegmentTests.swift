@@ -68,7 +68,7 @@ import Testing
     }
 }
 
-@Suite("Send gate", .timeLimit(.minutes(1))) struct SendGateTests {
+@Suite("Send gate", .timeLimit(.minutes(10))) struct SendGateTests {
     @Test func `a sender waits for credit and goes on with it`() async throws {
         let gate = SendGate(capacity: 10)
         #expect(try await gate.pass(8) == 8)

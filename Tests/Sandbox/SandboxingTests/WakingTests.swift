@@ -6,7 +6,7 @@ import Testing
 
 /// Cancelling a task calls its handlers under the task's own lock, which resuming it takes as well. A lock of ours that is held
 /// while a continuation is resumed, and that the handler takes, makes the two wait for each other for ever.
-@Suite("Waking a task that is being cancelled", .serialized, .timeLimit(.minutes(2))) struct WakingTests {
+@Suite("Waking a task that is being cancelled", .serialized, .timeLimit(.minutes(10))) struct WakingTests {
     @Test func `a one-shot`() async throws {
         try await race { started in
             let shot = OneShot<Int>()

@@ -4,7 +4,7 @@ import Testing
 
 @testable import SharedFS
 
-@Suite("Attributes of a share's files", .timeLimit(.minutes(2))) struct AttributesTests {
+@Suite("Attributes of a share's files", .timeLimit(.minutes(10))) struct AttributesTests {
     private let user = FUSEOptions.Owner(uid: HostFacts.userID, gid: HostFacts.groupID)
 
     // MARK: Mode

@@ -4,7 +4,7 @@ import Testing
 
 @testable import SharedFS
 
-@Suite("Directories of a share", .timeLimit(.minutes(3))) struct DirectoriesTests {
+@Suite("Directories of a share", .timeLimit(.minutes(10))) struct DirectoriesTests {
     private func fill(_ path: String, _ count: Int) throws {
         let directory = try Directory(path)
         for index in 0..<count { _ = try directory.create("file-\(index)", mode: 0o644) }

@@ -4,7 +4,7 @@ import Testing
 
 @testable import SharedFS
 
-@Suite("Files of a share", .timeLimit(.minutes(2))) struct FilesTests {
+@Suite("Files of a share", .timeLimit(.minutes(10))) struct FilesTests {
     private let guest: GuestKernel
 
     init() throws {

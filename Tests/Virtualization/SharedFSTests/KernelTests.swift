@@ -14,7 +14,7 @@ import Testing
             && HostFacts.mayExecute("/usr/bin/unshare"),
         "needs root, /dev/fuse and unshare(1)"
     ),
-    .timeLimit(.minutes(3))
+    .timeLimit(.minutes(10))
 )
 struct KernelTests {
     /// What the script wrote: nothing, when all is well.

@@ -4,7 +4,7 @@ import Testing
 
 @testable import SharedFS
 
-@Suite("Names in a share", .timeLimit(.minutes(2))) struct NamesTests {
+@Suite("Names in a share", .timeLimit(.minutes(10))) struct NamesTests {
     private let guest: GuestKernel
 
     init() throws {

@@ -5,7 +5,7 @@ import Testing
 
 @testable import SharedFS
 
-@Suite("FUSE protocol", .timeLimit(.minutes(3))) struct ProtocolTests {
+@Suite("FUSE protocol", .timeLimit(.minutes(10))) struct ProtocolTests {
     // MARK: The session
 
     @Test func `INIT settles the version and what was offered`() throws {

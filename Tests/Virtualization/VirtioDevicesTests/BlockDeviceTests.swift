@@ -7,7 +7,7 @@ import VirtioDriver
 
 @testable import VirtioDevices
 
-@Suite("Disk", .timeLimit(.minutes(2))) final class BlockDeviceTests {
+@Suite("Disk", .timeLimit(.minutes(10))) final class BlockDeviceTests {
     private enum Place {
         static let header = DeviceFixture.buffers
         static let data = DeviceFixture.buffers + 0x1000

@@ -6,7 +6,7 @@ import VirtioDriver
 
 @testable import VirtioDevices
 
-@Suite("Console", .timeLimit(.minutes(2))) final class ConsoleDeviceTests {
+@Suite("Console", .timeLimit(.minutes(10))) final class ConsoleDeviceTests {
     private enum Queue {
         static let receive = 0, transmit = 1, controlReceive = 2, controlTransmit = 3
     }
@@ -98,7 +98,7 @@ import VirtioDriver
     }
 }
 
-@Suite("Entropy", .timeLimit(.minutes(1))) struct EntropyDeviceTests {
+@Suite("Entropy", .timeLimit(.minutes(10))) struct EntropyDeviceTests {
     @Test func `a request is filled, and one without end is filled up to the limit`() throws {
         let fixture = try DeviceFixture(EntropyDevice.description) { EntropyDevice($0) }
         try fixture.queues[0].offer(writable: [(DeviceFixture.buffers, 64)])

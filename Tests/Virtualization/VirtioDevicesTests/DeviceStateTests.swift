@@ -6,7 +6,7 @@ import VirtioDriver
 
 @testable import VirtioDevices
 
-@Suite("A device that goes on in another process", .timeLimit(.minutes(2))) struct DeviceStateTests {
+@Suite("A device that goes on in another process", .timeLimit(.minutes(10))) struct DeviceStateTests {
     private static let console = ConsoleDevice.description(portCount: 1)
 
     private func console(

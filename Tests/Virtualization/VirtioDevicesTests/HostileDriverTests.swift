@@ -9,7 +9,7 @@ import VirtioDriver
 @testable import VirtioDevices
 
 /// Drivers that break the rules of the transport: every kind of device takes it the same way.
-@Suite("Hostile driver", .timeLimit(.minutes(2))) struct HostileDriverTests {
+@Suite("Hostile driver", .timeLimit(.minutes(10))) struct HostileDriverTests {
     enum Kind: CaseIterable, Sendable, CustomTestStringConvertible {
         case console, entropy, disk, share, balloon, vsock
 

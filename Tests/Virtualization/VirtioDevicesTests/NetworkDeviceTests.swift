@@ -7,7 +7,7 @@ import VirtioDriver
 
 @testable import VirtioDevices
 
-@Suite("Network", .timeLimit(.minutes(2))) final class NetworkDeviceTests {
+@Suite("Network", .timeLimit(.minutes(10))) final class NetworkDeviceTests {
     private enum Queue {
         static let receive = 0, transmit = 1
     }

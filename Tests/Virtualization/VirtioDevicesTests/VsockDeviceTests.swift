@@ -8,7 +8,7 @@ import WorkerProtocol
 
 @testable import VirtioDevices
 
-@Suite("Vsock", .timeLimit(.minutes(2))) final class VsockDeviceTests {
+@Suite("Vsock", .timeLimit(.minutes(10))) final class VsockDeviceTests {
     private enum Queue {
         static let receive = 0, transmit = 1
     }

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Virtio
 
-@Suite("Window over MMIO", .timeLimit(.minutes(1))) struct MMIOTransportTests {
+@Suite("Window over MMIO", .timeLimit(.minutes(10))) struct MMIOTransportTests {
     /// How often a device was started while it served, which is never right.
     private final class Faults: Sendable {
         let count = Atomic<Int>(0)
@@ -26,6 +26,55 @@ import Testing
 
         func notified(queue: Int) {}
         func reset() { isActive = false }
+    }
+
+    /// Tells of each kick.
+    private final class Listener: VirtioDevice {
+        private let kicks: Kicks
+
+        init(_ kicks: Kicks) {
+            self.kicks = kicks
+        }
+
+        func activate(_ queues: [VirtQueue?], features: VirtioFeatures) {}
+        func reset() {}
+
+        func notified(queue: Int) {
+            kicks.count.add(1, ordering: .relaxed)
+            kicks.bell.ring()
+        }
+    }
+
+    private final class Kicks: Sendable {
+        let count = Atomic<Int>(0)
+        let bell: Doorbell
+        init() throws { bell = try Doorbell() }
+    }
+
+    @Test func `kicks without end that bring nothing leave the device's thread at rest, and none is lost`() throws {
+        let kicks = try Kicks()
+        let transport = try MMIOTransport(
+            VirtioDeviceDescription(kind: .entropy, queueSizes: [8]),
+            on: try EventLoopThread(name: "test-device"),
+            memory: try GuestMemory(MachineMemoryLayout(size: 1 << 20)),
+            report: { _ in },
+            make: { _ in Listener(kicks) },
+        )
+        for (register, value) in [(0x70, 3), (0x24, 1), (0x20, 1), (0x70, 11), (0x70, 15)] {
+            transport.write(UInt64(register), UInt64(value), count: 4)
+        }
+        let start = ContinuousClock.now
+        while ContinuousClock.now - start < .milliseconds(200) {
+            transport.write(MMIOTransport.notifyOffset, 0, count: 4)
+        }
+        let milliseconds = Int((ContinuousClock.now - start) / .milliseconds(1))
+        #expect(kicks.count.load(ordering: .relaxed) < 100 + 2 * milliseconds)
+        for _ in 0..<100 {
+            kicks.bell.answer()
+            let before = kicks.count.load(ordering: .relaxed)
+            transport.write(MMIOTransport.notifyOffset, 0, count: 4)
+            while kicks.count.load(ordering: .relaxed) == before { try kicks.bell.wait() }
+        }
     }
 
     @Test func `of two processors that start and reset a device the last one decides`() async throws {

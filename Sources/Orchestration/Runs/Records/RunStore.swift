@@ -116,12 +116,14 @@ package struct RunStore: Sendable {
         return RunListing(record: record, state: report.state, report: report, endedMilliseconds: ended)
     }
 
-    /// All runs, oldest first, and the ids of those whose record cannot be read, with the reason: one that is damaged hides
+    /// The runs, oldest first, and the ids of those whose record cannot be read, with the reason: one that is damaged hides
     /// no other.
-    package func list() throws -> (runs: [RunListing], unreadable: [(id: RunID, reason: String)]) {
+    package func list(includingEnded: Bool = true) throws -> (
+        runs: [RunListing], unreadable: [(id: RunID, reason: String)]
+    ) {
         var runs: [RunListing] = []
         var unreadable: [(id: RunID, reason: String)] = []
-        for id in try ids() {
+        for id in try ids() where includingEnded || isRunning(id) {
             do {
                 runs.append(try listing(id))
             } catch let error as SyscallError where error.errno == .notFound {

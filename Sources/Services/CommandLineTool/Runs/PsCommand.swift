@@ -23,7 +23,7 @@ struct PsCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await global.telling {
-            let (runs, unreadable) = try RecordedRuns.store().list()
+            let (runs, unreadable) = try RecordedRuns.store().list(includingEnded: all)
             let shown = runs.reversed().filter { all || $0.state == .running }
             for entry in unreadable { Console.error("warning: run \(entry.id) cannot be read: \(entry.reason)") }
             if quiet {

@@ -1,3 +1,4 @@
+internal import ByteCodec
 internal import MachineMemory
 package import Virtio
 
@@ -69,11 +70,12 @@ package final class BalloonDevice: VirtioDevice {
     }
 
     package func save() -> State {
-        State(target: context.configuration.load(at: Field.target) ?? 0)
+        State(context.configuration)
     }
 
     package func restore(_ state: State) {
         context.configuration.store(state.target, at: Field.target)
+        context.configuration.store(state.actual, at: Field.actual)
     }
 
     private func inflate(_ chain: DescriptorChain) throws {
@@ -112,15 +114,7 @@ package struct BalloonControl: Sendable {
         interrupt = transport.interrupt
     }
 
-    /// How much memory was asked for, in bytes.
-    package var target: UInt64 { bytes(at: BalloonDevice.Field.target) }
-
-    /// How much the driver says that it gave, in bytes.
-    package var actual: UInt64 { bytes(at: BalloonDevice.Field.actual) }
-
-    private func bytes(at field: Int) -> UInt64 {
-        UInt64(configuration.load(UInt32.self, at: field) ?? 0) * GuestMemory.pageSize
-    }
+    package var state: BalloonDevice.State { BalloonDevice.State(configuration) }
 
     /// Asks the driver for as much memory, in bytes, rounded down to pages; or for less than before, and it takes some back.
     /// What the guest needs itself it does not give.
