@@ -10,8 +10,8 @@ import WorkerProtocol
 
 /// A worker, jailed as always, whose guest is the program of `Guest/hostile` in place of a kernel. Any thread.
 final class HostileGuest: Sendable {
-    /// Console, entropy, a disk of each kind, a share, and a network: numbers 0 to 5 on the guest's command line.
-    static let deviceCount = 6
+    /// Console, entropy, a disk of each kind, a share, a network and a balloon: numbers 0 to 6 on the guest's command line.
+    static let deviceCount = 7
     static let memory: UInt64 = 64 << 20
     static let diskSize: UInt64 = 1 << 20
 
