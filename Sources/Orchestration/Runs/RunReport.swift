@@ -1,3 +1,5 @@
+package import Primitives
+
 /// What a run came to. Its JSON is the contract of `voidbox run --output json`; keys are snake_case.
 package struct RunReport: Codable, Hashable, Sendable {
     package var name: String
@@ -5,6 +7,8 @@ package struct RunReport: Codable, Hashable, Sendable {
     package var success: Bool
     /// The text of the output file if there is one, else the agent's last words or the output step's stdout.
     package var output: String
+    /// The output as JSON, where a schema was asked for and it fits.
+    package var structuredOutput: JSONValue?
     /// Number of stages that ran.
     package var stages: Int
     /// In US dollars; nil where the model's price is not known.
@@ -23,7 +27,9 @@ package struct RunReport: Codable, Hashable, Sendable {
     package var warnings: [String]
 
     package enum CodingKeys: String, CodingKey {
-        case name, kind, success, output, stages
+        case name, kind, success, output
+        case structuredOutput = "structured_output"
+        case stages
         case totalCostUSD = "total_cost_usd"
         case inputTokens = "input_tokens"
         case outputTokens = "output_tokens"

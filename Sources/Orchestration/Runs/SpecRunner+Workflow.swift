@@ -50,9 +50,13 @@ extension SpecRunner {
     ) async throws -> StageReport {
         var request = ExecRequest([step.program] + step.args)
         request.timeout = step.timeoutSeconds.map { .seconds($0) }
+        if let trace = telemetry?.execBegan(box: spec.name, step: step.name, program: step.program) {
+            request.environment.merge(trace) { $1 }
+        }
         let start = ContinuousClock.now
         do {
             let result = try await box.run(request, input: input ?? [], outputLimit: Self.outputLimit)
+            telemetry?.execEnded(box: spec.name, step: step.name, program: step.program, .success(result.exit))
             // A part of the data must not pass for the data.
             if result.truncatedBytes == 0, result.exit.droppedOutputBytes == 0 { outputs[step.name] = result.stdout }
             for line in String(decoding: result.stderr, as: UTF8.self).split(separator: "\n") {
@@ -60,6 +64,7 @@ extension SpecRunner {
             }
             return StageReport(step.name, result, step.timeoutSeconds, outputLimit: Self.outputLimit)
         } catch let error as SandboxError where error.code != .machineEnded {
+            telemetry?.execEnded(box: spec.name, step: step.name, program: step.program, .failure(error))
             return StageReport(
                 name: step.name,
                 status: .failed,

@@ -17,6 +17,7 @@ package struct SpecRunner: Sendable {
     let environment: [String: String]
     let logger: Logger
     let observe: RunObserver
+    let telemetry: RunTelemetry?
     private let makeBackend: BackendFactory
 
     package init(
@@ -24,6 +25,7 @@ package struct SpecRunner: Sendable {
         file: String,
         environment: [String: String],
         logger: Logger,
+        telemetry: RunTelemetry? = nil,
         makeBackend: @escaping BackendFactory,
         observe: @escaping RunObserver,
     ) {
@@ -32,24 +34,31 @@ package struct SpecRunner: Sendable {
         self.environment = environment
         self.logger = logger
         self.makeBackend = makeBackend
-        self.observe = observe
+        self.telemetry = telemetry
+        self.observe = { event in
+            telemetry?.take(event)
+            await observe(event)
+        }
     }
 
     /// Runs to the end. Whatever goes wrong is in the report; only `CancellationError` is thrown.
     package func run(input: String?) async throws -> RunReport {
         let start = ContinuousClock.now
         var report = RunReport(name: spec.name, kind: spec.kind.rawValue)
+        telemetry?.runBegan(name: spec.name, kind: spec.kind.rawValue)
         do {
             try spec.checkCapabilities(file: file)
             try await run(input, &report)
-        } catch is CancellationError {
-            throw CancellationError()
         } catch {
-            try Task.checkCancellation()
+            if error is CancellationError || Task.isCancelled {
+                telemetry?.runWasCancelled()
+                throw CancellationError()
+            }
             report.success = false
             report.failure = RunFailure(error)
         }
         report.durationMilliseconds = (ContinuousClock.now - start).wholeMilliseconds
+        telemetry?.runEnded(report)
         return report
     }
 
@@ -86,13 +95,17 @@ package struct SpecRunner: Sendable {
         await observe(.booting(box: spec.name, backend: name))
         let start = ContinuousClock.now
         let box = try await backend.boot(configuration)
+        let sampling = telemetry.map { telemetry in Task { await telemetry.follow(box) } }
+        defer { sampling?.cancel() }
         do {
             await observe(.ready(box: spec.name, after: .now - start))
             for warning in try await box.health().warnings { await warn("guest: \(warning)", &report) }
             try await body(box, &report)
             await Self.stop(box)
+            telemetry?.boxEnded(spec.name)
         } catch {
             await Self.stop(box)
+            telemetry?.boxEnded(spec.name)
             throw error
         }
     }

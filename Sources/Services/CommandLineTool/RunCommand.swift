@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import Foundation
 internal import LinuxSystem
 internal import Logging
+internal import OTLPExport
 internal import Primitives
 internal import Runs
 internal import Sandboxing
@@ -48,18 +49,31 @@ struct RunCommand: AsyncParsableCommand {
         if let warning = spec.sandbox.memoryWarning { Console.error("warning: \(warning)") }
         let reporter = LiveReporter(isQuiet: quiet)
         let hasBooted = Atomic(false)
+        let logger = try log.logger("voidbox")
+        let exporter = try spec.exporter(environment: environment, logger: logger, global.output)
         let runner = SpecRunner(
             spec,
             file: file,
             environment: environment,
-            logger: try log.logger("voidbox"),
+            logger: logger,
+            telemetry: exporter.map { RunTelemetry(sink: $0.sink, remote: $0.remote, now: { HostFacts.now }) },
             makeBackend: { try HostBackends.make($0, environment: environment) },
             observe: { event in
                 if case .ready = event { hasBooted.store(true, ordering: .relaxed) }
                 reporter.report(event)
             },
         )
-        let (result, wasInterrupted) = try await interruptible { [input] in try await runner.run(input: input) }
+        let (result, wasInterrupted) = try await interruptible { [input] in
+            let result: Result<RunReport, any Error>
+            do {
+                result = .success(try await runner.run(input: input))
+            } catch {
+                result = .failure(error)
+            }
+            // In a task of its own: what ends the run must not end what is told of it.
+            await Task { await exporter?.sink.shutdown(within: .seconds(5)) }.value
+            return try result.get()
+        }
         if wasInterrupted {
             throw Console.report(RunFailure(.interrupted, "interrupted; the box was stopped"), as: global.output)
         }

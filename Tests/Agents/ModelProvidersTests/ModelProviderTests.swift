@@ -99,7 +99,7 @@ internal import Testing
         #expect(!environment.values.contains { $0.contains("sk-real") })
     }
 
-    @Test(arguments: ["claude-personal", "codex"])
+    @Test(arguments: ["claude-personal"])
     func `a provider of the reference that is not built says so`(_ word: String) {
         #expect(throws: ModelProviderError.notBuiltYet(provider: word)) { try provider(word) }
     }
