@@ -1,5 +1,6 @@
 import JSONCoding
 import Primitives
+import Sandboxing
 import Skills
 import Testing
 
