@@ -106,7 +106,7 @@ internal import Testing
 
     @Test(arguments: ["", "Claude", "gpt", "ollama "])
     func `an unknown provider is an error that lists the known ones`(_ word: String) {
-        let known = ["claude", "custom", "lm-studio", "ollama", "scripted"]
+        let known = ["claude", "codex", "custom", "lm-studio", "ollama", "scripted"]
         let error = ModelProviderError.unknownProvider(word, known: known)
         #expect(throws: error) { try provider(word) }
         #expect(known.allSatisfy { error.description.contains($0) })
