@@ -7,9 +7,9 @@ package struct AgentRun: Sendable {
     static let maxOutputFileBytes = 16 << 20
     private static let stderrTail = 16 << 10
 
-    private let runtime: any AgentRuntime
-    private let task: AgentTask
-    private let sandbox: any SandboxInstance
+    let runtime: any AgentRuntime
+    let task: AgentTask
+    let sandbox: any SandboxInstance
 
     package init(_ task: AgentTask, by runtime: any AgentRuntime, in sandbox: any SandboxInstance) {
         self.runtime = runtime
@@ -28,7 +28,7 @@ package struct AgentRun: Sendable {
         return result
     }
 
-    private func provision() async throws {
+    func provision() async throws {
         for file in runtime.files(for: task) {
             try await sandbox.writeFile(file.path, file.bytes, options: WriteOptions(mode: file.mode))
         }
@@ -113,10 +113,7 @@ package struct AgentRun: Sendable {
             session = try await sandbox.exec(request)
         } catch let error as SandboxError where error.code == .cannotStart {
             var result = AgentResult()
-            result.failure = AgentFailure(
-                "the agent's program \(task.program) cannot be started in the box: \(error.message)",
-                hint: task.programHint,
-            )
+            result.failure = cannotStart(error)
             return result
         }
         return try await withThrowingTaskGroup(of: Void.self) { group in
@@ -140,6 +137,13 @@ package struct AgentRun: Sendable {
                 throw error
             }
         }
+    }
+
+    func cannotStart(_ error: SandboxError) -> AgentFailure {
+        AgentFailure(
+            "the agent's program \(task.program) cannot be started in the box: \(error.message)",
+            hint: task.programHint,
+        )
     }
 
     private func follow(
@@ -179,10 +183,7 @@ package struct AgentRun: Sendable {
         guard let exit else {
             throw SandboxError(.protocolViolation, resource: task.program, "it ended without a status")
         }
-        switch exit.status {
-        case .code(let code): result.exitCode = Int32(code)
-        case .signal(let signal): result.signal = signal
-        }
+        result.take(exit.status)
         result.failure =
             result.failure
             ?? Self.failure(exit, isComplete: parser.isComplete, stderr: String(decoding: tail, as: UTF8.self), task)
@@ -217,6 +218,13 @@ package struct AgentRun: Sendable {
 }
 
 extension AgentResult {
+    mutating func take(_ status: ExecExit.Status) {
+        switch status {
+        case .code(let code): exitCode = Int32(code)
+        case .signal(let number): signal = number
+        }
+    }
+
     /// What a later turn of the same session adds. Its last words and its end are the session's.
     fileprivate mutating func take(_ next: AgentResult, usageCoversSession: Bool) {
         var next = next

@@ -9,7 +9,11 @@ package struct ClaudeCodeRuntime: AgentRuntime {
     /// mounted here, so nothing of the user's is written over, and it is there when the workspace is read-only.
     package static let configurationDirectory = "/run/voidbox/claude"
     private static let mcpFile = "\(configurationDirectory)/mcp.json"
-    private static let settings = #"{"skipWebFetchPreflight":true}"#
+    private static let settings = #"{"skipDangerousModePermissionPrompt":true,"skipWebFetchPreflight":true}"#
+    /// The box is there to be trusted with the workspace.
+    private static let state =
+        #"{"hasCompletedOnboarding":true,"bypassPermissionsModeAccepted":true,"#
+        + #""projects":{"/workspace":{"hasTrustDialogAccepted":true}}}"#
 
     package init() {}
 
@@ -21,7 +25,7 @@ package struct ClaudeCodeRuntime: AgentRuntime {
         let own = Self.configurationDirectory
         // Without these the first start asks questions that nobody answers.
         var files = [
-            AgentFile("\(own)/.claude.json", #"{"hasCompletedOnboarding":true}"#),
+            AgentFile("\(own)/.claude.json", Self.state),
             AgentFile("\(own)/settings.json", Self.settings),
         ]
         files += task.skillFiles(below: "\(own)/skills")
@@ -34,13 +38,23 @@ package struct ClaudeCodeRuntime: AgentRuntime {
 
     package func request(for task: AgentTask, turn: AgentTurn) -> ExecRequest {
         // The prompt goes through stdin: one argument holds at most 128 KiB.
-        var request = ExecRequest([
-            task.program, "-p", "--output-format", "stream-json", "--verbose", "--dangerously-skip-permissions",
-            "--settings", Self.settings,
-        ])
+        var request = request(for: task, ["-p", "--output-format", "stream-json", "--verbose"])
+        if case .resuming(let session) = turn { request.argv += ["--resume", session] }
+        return request
+    }
+
+    package func terminalRequest(for task: AgentTask) -> ExecRequest {
+        var request = request(for: task, [])
+        if !task.prompt.isEmpty { request.argv += ["--", task.prompt] }
+        return request
+    }
+
+    private func request(for task: AgentTask, _ mode: [String]) -> ExecRequest {
+        var request = ExecRequest(
+            [task.program] + mode + ["--dangerously-skip-permissions", "--settings", Self.settings]
+        )
         if let model = task.model { request.argv += ["--model", model] }
         if !task.mcpServers.isEmpty { request.argv += ["--mcp-config", Self.mcpFile] }
-        if case .resuming(let session) = turn { request.argv += ["--resume", session] }
         request.environment = [
             "HOME": "/home/sandbox",
             "CLAUDE_CONFIG_DIR": Self.configurationDirectory,

@@ -24,13 +24,22 @@ package struct CodexRuntime: AgentRuntime {
     }
 
     package func request(for task: AgentTask, turn: AgentTurn) -> ExecRequest {
-        var argv = [
-            task.program, "exec", "--json", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox",
-        ]
-        if let model = task.model { argv += ["--model", model] }
-        if case .resuming(let session) = turn { argv += ["resume", session] }
+        var request = request(for: task, ["exec", "--json", "--skip-git-repo-check"])
+        if case .resuming(let session) = turn { request.argv += ["resume", session] }
         // The prompt goes through stdin: one argument holds at most 128 KiB.
-        var request = ExecRequest(argv + ["-"])
+        request.argv.append("-")
+        return request
+    }
+
+    package func terminalRequest(for task: AgentTask) -> ExecRequest {
+        var request = request(for: task, [])
+        if !task.prompt.isEmpty { request.argv += ["--", task.prompt] }
+        return request
+    }
+
+    private func request(for task: AgentTask, _ mode: [String]) -> ExecRequest {
+        var request = ExecRequest([task.program] + mode + ["--dangerously-bypass-approvals-and-sandbox"])
+        if let model = task.model { request.argv += ["--model", model] }
         request.environment = ["HOME": "/home/sandbox", "CODEX_HOME": Self.configurationDirectory]
         return request
     }

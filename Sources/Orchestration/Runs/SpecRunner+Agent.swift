@@ -10,6 +10,13 @@ internal import Spec
 /// kind: agent
 extension SpecRunner {
     func runAgent(_ agent: AgentSpec, input: String?, _ report: inout RunReport) async throws {
+        if agent.mode == .interactive, terminal == nil {
+            throw RunFailure(
+                .usage,
+                "agent.mode: interactive: the agent's user interface needs a terminal",
+                hint: "open it with: voidbox shell --file \(file)",
+            )
+        }
         let provider = try provider()
         let name = agent.skills.agent(for: spec.llm?.provider)
         let kit = try await AgentKit(agent.skills, file: file, environment: environment)
@@ -54,11 +61,16 @@ extension SpecRunner {
                 task.environment.merge(telemetry?.agentEnvironment(box: spec.name) ?? [:]) { $1 }
                 let outcome: Result<AgentResult, any Error>
                 do {
-                    outcome = .success(
-                        try await AgentRun(task, by: name.runtime, in: box).run { [observe, spec] event in
-                            await observe(.agent(box: spec.name, event))
-                        }
-                    )
+                    let run = AgentRun(task, by: name.runtime, in: box)
+                    if agent.mode == .interactive, let terminal {
+                        outcome = .success(try await run.run(on: terminal))
+                    } else {
+                        outcome = .success(
+                            try await run.run { [observe, spec] event in
+                                await observe(.agent(box: spec.name, event))
+                            }
+                        )
+                    }
                 } catch {
                     outcome = .failure(error)
                 }

@@ -1,3 +1,4 @@
+package import AgentRuntimes
 internal import LinuxSystem
 package import Logging
 internal import Primitives
@@ -19,6 +20,8 @@ package struct SpecRunner: Sendable {
     let control: RunControl
     /// The run's directories on the host; nil for a run that is not recorded.
     let directories: RunDirectories?
+    /// Where an agent with `mode: interactive` is shown.
+    let terminal: AgentTerminal?
     /// How long a box that is stopped has to end by itself.
     var grace = Duration.seconds(5)
 
@@ -32,6 +35,7 @@ package struct SpecRunner: Sendable {
         observe: @escaping RunObserver,
         control: RunControl = RunControl(),
         directories: RunDirectories? = nil,
+        terminal: AgentTerminal? = nil,
     ) {
         self.spec = spec
         self.file = file
@@ -45,6 +49,7 @@ package struct SpecRunner: Sendable {
         }
         self.control = control
         self.directories = directories
+        self.terminal = terminal
     }
 
     /// Runs to the end. Whatever goes wrong is in the report, also that the task was cancelled.

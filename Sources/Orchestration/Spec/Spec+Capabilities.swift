@@ -12,7 +12,7 @@ extension Spec {
         checkProvider(llm, "llm", &issues)
         switch body {
         case .agent(let agent):
-            missing("agent.mode", "agent.mode: \(agent.mode.rawValue)", if: agent.mode != .task)
+            missing("agent.mode", "agent.mode: service", if: agent.mode == .service)
             missing("agent.messaging", "agent.messaging", if: agent.messaging != nil)
             checkSkills(agent.skills, "agent", &issues)
             checkAgent(agent.skills, llm, "llm", &issues)

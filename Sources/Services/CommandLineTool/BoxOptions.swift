@@ -68,20 +68,26 @@ struct BoxOptions: ParsableArguments {
         }
     }
 
+    /// The file's specification, or a box with all defaults, with these options applied.
+    func spec() throws -> Spec {
+        var spec = Spec(name: "box")
+        if let file { spec = try Spec.load(file: file) }
+        if let mode { spec.sandbox.mode = mode }
+        if let memoryMB { spec.sandbox.memoryMB = memoryMB }
+        if let vcpus { spec.sandbox.vcpus = vcpus }
+        if network { spec.sandbox.network = true }
+        spec.sandbox.env.merge(variables()) { $1 }
+        spec.sandbox.mounts += try mounts()
+        return spec
+    }
+
     /// Boots the box, hands it to `body`, and stops it, also on Ctrl-C.
     func withBox<Result: Sendable>(
         _ body: @escaping @Sendable (any SandboxInstance) async throws -> Result
     ) async throws -> Result {
         let environment = ProcessInfo.processInfo.environment
         do {
-            var spec = Spec(name: "box")
-            if let file { spec = try Spec.load(file: file) }
-            if let mode { spec.sandbox.mode = mode }
-            if let memoryMB { spec.sandbox.memoryMB = memoryMB }
-            if let vcpus { spec.sandbox.vcpus = vcpus }
-            if network { spec.sandbox.network = true }
-            spec.sandbox.env.merge(variables()) { $1 }
-            spec.sandbox.mounts += try mounts()
+            let spec = try spec()
             let name = spec.sandbox.backend(on: .thisHost)
             let base = file ?? FileManager.default.currentDirectoryPath + "/-"
             let (configuration, warnings) = try BoxBuilder(environment: environment, file: base).configuration(

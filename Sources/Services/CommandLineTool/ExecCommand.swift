@@ -63,48 +63,6 @@ struct ExecCommand: AsyncParsableCommand {
     }
 }
 
-struct ShellCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "shell",
-        abstract: "Open a terminal in a fresh box.",
-        discussion: """
-            Without a program it is bash. The box is gone when the program ends. \
-            What the program writes reaches your terminal byte for byte, control characters too. \
-            Exit statuses are those of "exec".
-
-            Example: voidbox shell --network --mount .:/workspace/src:rw
-            """,
-    )
-
-    @OptionGroup var box: BoxOptions
-
-    @Argument(parsing: .captureForPassthrough, help: "The program and its arguments; bash if there are none.")
-    var command: [String] = []
-
-    func validate() throws {
-        try PassedCommand.check(command, of: self)
-    }
-
-    func run() async throws {
-        guard TerminalMode.isTerminal(0), TerminalMode.isTerminal(1) else {
-            throw ValidationError("shell needs a terminal; to run a program without one, use: voidbox exec")
-        }
-        let argv = PassedCommand.argv(command)
-        var request = box.request(argv.isEmpty ? ["bash", "-l"] : argv)
-        let size = TerminalMode.windowSize(of: 1)
-        request.terminal = TerminalSize(columns: size?.columns ?? 80, rows: size?.rows ?? 24)
-        request.environment["TERM"] = ProcessInfo.processInfo.environment["TERM"] ?? "xterm-256color"
-        let exit = try await box.withBox { [request] box in
-            let session = try await box.exec(request)
-            let raw = try TerminalMode.makeRaw(0)
-            let exit = try await Streams.connect(session, passesInput: true, followsWindow: true)
-            _ = consume raw
-            return exit
-        }
-        throw ExitStatus(of: exit)
-    }
-}
-
 /// What stands on the command line from the first argument on that is no option of ours.
 enum PassedCommand {
     /// ArgumentParser takes an option that it does not know for the program: that is a usage error, or a request for help.

@@ -1,13 +1,10 @@
 internal import ArgumentParser
 internal import Foundation
-internal import LinuxSystem
-internal import Logging
 internal import OTLPExport
 internal import Primitives
 internal import Runs
 internal import Sandboxing
 internal import Spec
-internal import Synchronization
 
 struct RunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -39,53 +36,20 @@ struct RunCommand: AsyncParsableCommand {
     var quiet = false
 
     func run() async throws {
-        let environment = ProcessInfo.processInfo.environment
         var spec: Spec
         do throws(SpecError) {
-            spec = try Spec.load(file: file).applying(environment: environment)
+            spec = try Spec.load(file: file).applying(environment: ProcessInfo.processInfo.environment)
         } catch {
             throw Console.report(RunFailure(error), as: global.output)
         }
         if let mode { spec.sandbox.mode = mode }
         if let warning = spec.sandbox.memoryWarning { Console.error("warning: \(warning)") }
-        let reporter = LiveReporter(isQuiet: quiet)
-        let record = RecordedRun.begin(spec, file: file, environment: environment)
-        if let record, !quiet { Console.error("run \(record.id)") }
-        let hasBooted = Atomic(false)
-        let logger = try log.logger("voidbox")
-        let exporter = try spec.exporter(environment: environment, logger: logger, global.output)
-        let runner = SpecRunner(
-            spec,
-            file: file,
-            environment: environment,
-            logger: logger,
-            telemetry: exporter.map { RunTelemetry(sink: $0.sink, remote: $0.remote, now: { HostFacts.now }) },
-            makeBackend: { try HostBackends.make($0, environment: environment) },
-            observe: { event in
-                if case .ready = event { hasBooted.store(true, ordering: .relaxed) }
-                record?.observe(event)
-                reporter.report(event)
-            },
-            control: record?.control ?? RunControl(),
-            directories: record?.directories,
-        )
-        let (result, _) = try await interruptible { [input] in
-            let report =
-                if let record {
-                    await record.listening { await runner.run(input: input) }
-                } else {
-                    await runner.run(input: input)
-                }
-            // In a task of its own: what ends the run must not end what is told of it.
-            await Task { await exporter?.sink.shutdown(within: .seconds(5)) }.value
-            return report
-        }
-        var report = try result.get()
-        record?.end(&report)
+        let session = try RunSession(spec, file: file, log: log, global.output, isQuiet: quiet)
+        let report = try await session.run(input: input)
         switch global.output {
         case .json: try Console.json(report)
         // A run that failed before there was a box has nothing to report but why.
-        case .human where report.failure != nil && !hasBooted.load(ordering: .relaxed): break
+        case .human where report.failure != nil && !session.hasBooted: break
         case .human: try Console.out(HumanReport(report).text)
         }
         if let failure = report.failure {
