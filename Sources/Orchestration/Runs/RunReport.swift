@@ -108,6 +108,8 @@ package struct StageReport: Codable, Hashable, Sendable {
     package var costUSD: Double?
     /// Of a box of a pipeline.
     package var output: String?
+    /// Of a box of a pipeline with a schema that its output fits.
+    package var structuredOutput: JSONValue?
 
     package enum CodingKeys: String, CodingKey {
         case name, status
@@ -120,6 +122,7 @@ package struct StageReport: Codable, Hashable, Sendable {
         case outputTokens = "output_tokens"
         case costUSD = "cost_usd"
         case output
+        case structuredOutput = "structured_output"
     }
 
     package init(

@@ -11,6 +11,7 @@ package import Telemetry
 package final class RunTelemetry: Sendable {
     /// Of a pipeline: the stages whose boxes have not all ended.
     private struct Stages {
+        var isPipeline = false
         var ofBox: [String: Int] = [:]
         var boxesLeft: [Int: Int] = [:]
         var failed: Set<Int> = []
@@ -39,6 +40,7 @@ package final class RunTelemetry: Sendable {
     // MARK: The run
 
     func runBegan(name: String, kind: Spec.Kind) {
+        stages.withLock { $0.isPipeline = kind == .pipeline }
         tree.begin(Self.run, "run \(name)", [Convention.run: .text(name), Convention.kind: .text(kind.rawValue)])
     }
 
@@ -91,12 +93,18 @@ package final class RunTelemetry: Sendable {
         tree.log("[vm:\(stage.box)] [\(stage.name)] \(line)", severity, in: path(stage))
     }
 
+    func bootFailed(box: String, _ error: any Error) {
+        let status = SpanRecord.Status.failed(RunFailure(error).message)
+        tree.end(path(box, "boot"), status)
+        tree.end(path(box), status)
+    }
+
     // MARK: Stages
 
-    /// A single box is no stage: there is nothing beside or behind it.
+    /// Boxes of a pipeline are in its stages; a box that is the whole run is in none.
     private func plan(_ boxes: [StageName]) {
-        guard boxes.count > 1 else { return }
         stages.withLock { stages in
+            guard stages.isPipeline else { return }
             for box in boxes {
                 stages.ofBox[box.box] = box.group
                 stages.boxesLeft[box.group, default: 0] += 1
@@ -111,9 +119,9 @@ package final class RunTelemetry: Sendable {
             ]
             tree.begin(path(stage), "step \(stage.name)", attributes)
         } else if stages.withLock({ $0.ofBox[stage.box] }) != nil {
-            let path = Self.path(ofStage: stage.group)
-            guard !tree.isOpen(path) else { return }
-            tree.begin(path, "stage \(stage.group + 1)", [Convention.stage: .integer(Int64(stage.group + 1))])
+            // With each of its boxes: the first one begins it.
+            let attributes: Attributes = [Convention.stage: .integer(Int64(stage.group + 1))]
+            tree.begin(Self.path(ofStage: stage.group), "stage \(stage.group + 1)", attributes)
         }
     }
 

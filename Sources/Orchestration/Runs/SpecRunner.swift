@@ -133,7 +133,13 @@ package struct SpecRunner: Sendable {
         for warning in warnings { await warn(warning, &report) }
         await observe(.booting(box: spec.name, backend: name))
         let start = ContinuousClock.now
-        let box = try await backend.boot(configuration)
+        let box: any SandboxInstance
+        do {
+            box = try await backend.boot(configuration)
+        } catch {
+            telemetry?.bootFailed(box: spec.name, error)
+            throw error
+        }
         let sampling = telemetry.map { telemetry in Task { await telemetry.follow(box) } }
         defer { sampling?.cancel() }
         do {

@@ -35,10 +35,11 @@ package final class SpanTree: Sendable {
         self.now = now
     }
 
-    /// Begins a span in the nearest one that is open above it.
+    /// Begins a span in the nearest one that is open above it. One that is open already goes on.
     package func begin(_ path: Path, _ name: String, _ attributes: Attributes = [:], isClient: Bool = false) {
         let start = now()
         state.withLock { state in
+            guard state.open[path] == nil else { return }
             guard state.open.count < Self.maxOpen else {
                 state.untraced += 1
                 return
@@ -78,10 +79,6 @@ package final class SpanTree: Sendable {
                 )
             )
         }
-    }
-
-    package func isOpen(_ path: Path) -> Bool {
-        state.withLock { $0.open[path] != nil }
     }
 
     package func log(

@@ -21,9 +21,11 @@ enum PythonPackages {
 }
 
 extension Trait where Self == ConditionTrait {
+    /// With `VOIDBOX_REQUIRE_VM=1` the test runs, and fails, without them.
     static func needsPython(_ list: String) -> Self {
         .enabled("python3, pip or a package index is missing for Tests/Support/python/\(list).txt") {
-            await PythonPackages.are(list)
+            if ProcessInfo.processInfo.environment["VOIDBOX_REQUIRE_VM"] == "1" { return true }
+            return await PythonPackages.are(list)
         }
     }
 }

@@ -76,9 +76,10 @@ import Testing
                   runs_on: host
             """,
         )
+        let state = directory.url.appending(path: "state").path
         let command = try VoidBoxProcess(
             ["run", "--file", spec, "--output", "json"],
-            environment: ["SECRET": "of the host"]
+            environment: ["SECRET": "of the host", "VOIDBOX_STATE_DIR": state]
         )
         try command.process.run()
         let result = try await command.end()
@@ -88,6 +89,11 @@ import Testing
         #expect(result.errors.contains("tool: mcp__guest-calc__add"))
         #expect(result.errors.contains("tool: mcp__host-calc__add"))
         #expect(!result.errors.contains("tool failed"), "\(result.errors)")
+        let run = try #require(report["run_id"] as? String)
+        let events = try String(contentsOfFile: "\(state)/runs/\(run)/events.jsonl", encoding: .utf8)
+        for answer in ["the sum is 42, by the guest with None", "the sum is 3, by the host with None"] {
+            #expect(events.contains(answer), "the record has what the tools answered")
+        }
     }
 
     @Test func `a Codex of the user's speaks to the model by way of the broker`() async throws {

@@ -7,13 +7,15 @@ private final class Collector: Sendable {
     private let directory: SpecDirectory
     private let process = Process()
 
-    init() async throws {
+    /// - Parameter diesEarly: It is killed by the first traces that it gets.
+    init(diesEarly: Bool = false) async throws {
         directory = try SpecDirectory()
         process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments = [
-            "python3", Repository.root.appending(path: "Tests/Support/python/collector.py").path,
-            directory.url.appending(path: "port").path, directory.url.appending(path: "received").path,
-        ]
+        process.arguments =
+            [
+                "python3", Repository.root.appending(path: "Tests/Support/python/collector.py").path,
+                directory.url.appending(path: "port").path, directory.url.appending(path: "received").path,
+            ] + (diesEarly ? ["die"] : [])
         process.environment = ProcessInfo.processInfo.environment.merging(
             ["PYTHONPATH": try await PythonPackages.directory("otlp")]
         ) { $1 }
@@ -23,12 +25,10 @@ private final class Collector: Sendable {
     }
 
     deinit {
-        end()
-    }
-
-    func end() {
         if process.isRunning { kill(process.processIdentifier, SIGKILL) }
     }
+
+    var isRunning: Bool { process.isRunning }
 
     var endpoint: String {
         get throws {
@@ -143,9 +143,44 @@ private final class Collector: Sendable {
         )
     }
 
-    @Test func `a collector that is killed in the middle changes nothing in the run`() async throws {
+    @Test func `boxes of a pipeline are in its stages`() async throws {
         let collector = try await Collector()
         let directory = try SpecDirectory()
+        _ = try directory.write("turns.yaml", "turns: [{text: done}]")
+        let text = """
+            kind: pipeline
+            name: traced
+            sandbox: {mode: mock}
+            llm: {provider: scripted, script: turns.yaml}
+            pipeline:
+              boxes:
+                - {name: first, prompt: begin, skills: ["agent:claudio"]}
+                - {name: left, prompt: go on, skills: ["agent:claudio"]}
+                - {name: right, prompt: go on, skills: ["agent:claudio"]}
+              stages: [{type: box, name: first}, {type: fan_out, boxes: [left, right]}]
+            """
+        let result = try await VoidBoxProcess.run(
+            "run",
+            "--file",
+            try directory.write("p.yaml", text),
+            environment: ["VOIDBOX_OTLP_ENDPOINT": try collector.endpoint],
+        )
+        #expect(result.status == 0, "\(result.errors)")
+        let spans = try collector.received("/v1/traces")
+        #expect(Set(spans.compactMap { $0["trace"] as? String }).count == 1)
+        let boxes = ["stage 1 > box first", "stage 2 > box left", "stage 2 > box right"].flatMap { box in
+            ["", " > boot", " > invoke_agent claudio"].map { "run traced > \(box)\($0)" }
+        }
+        #expect(
+            spans.map { ancestry($0, spans).reversed().joined(separator: " > ") }.sorted()
+                == (["run traced", "run traced > stage 1", "run traced > stage 2"] + boxes).sorted()
+        )
+    }
+
+    @Test func `a collector that is killed in the middle changes nothing in the run`() async throws {
+        let collector = try await Collector(diesEarly: true)
+        let directory = try SpecDirectory()
+        // Much longer than what is sent waits for more.
         let text = """
             kind: workflow
             name: traced
@@ -156,19 +191,34 @@ private final class Collector: Sendable {
                 - {name: wait, run: {program: sleep, args: ["4"]}, depends_on: [one]}
                 - {name: two, run: {program: echo, args: [end]}, depends_on: [wait]}
             """
-        let command = try VoidBoxProcess(
-            ["run", "--file", try directory.write("w.yaml", text), "--output", "json"],
+        let file = try directory.write("w.yaml", text)
+        async let untraced = VoidBoxProcess.run("run", "--file", file, "--output", "json")
+        let result = try await VoidBoxProcess.run(
+            "run",
+            "--file",
+            file,
+            "--output",
+            "json",
             environment: ["VOIDBOX_OTLP_ENDPOINT": try collector.endpoint],
         )
-        try command.process.run()
-        try await eventually("the first spans arrive", within: .seconds(20)) {
-            ((try? collector.received("/v1/traces")) ?? []).contains { $0["name"] as? String == "step one" }
-        }
-        collector.end()
-        let result = try await command.end()
         #expect(result.status == 0, "\(result.errors)")
-        #expect(try result.json["success"] as? Bool == true)
+        #expect(!collector.isRunning)
+        let spans = try collector.received("/v1/traces")
+        #expect(spans.contains { $0["name"] as? String == "step one" })
+        #expect(!spans.contains { $0["name"] as? String == "step two" }, "it was killed before the end of the run")
+        #expect(try Self.withoutTimes(result.json) == Self.withoutTimes(try await untraced.json))
         #expect(try result.json["output"] as? String == "end\n")
         #expect(result.errors.contains("telemetry"), "what is lost is told: \(result.errors)")
+    }
+
+    /// A report as text, without what differs from run to run.
+    private static func withoutTimes(_ value: Any) throws -> String {
+        func cleaned(_ value: Any) -> Any {
+            if let list = value as? [Any] { return list.map(cleaned) }
+            guard let map = value as? [String: Any] else { return value }
+            return map.filter { !["run_id", "duration_ms"].contains($0.key) }.mapValues(cleaned)
+        }
+        let data = try JSONSerialization.data(withJSONObject: cleaned(value), options: .sortedKeys)
+        return String(decoding: data, as: UTF8.self)
     }
 }

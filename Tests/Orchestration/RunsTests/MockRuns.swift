@@ -31,6 +31,7 @@ final class MockRuns: Sendable {
     func run(
         _ text: String,
         programs: [String: MockProgram] = [:],
+        backend: (any SandboxBackend)? = nil,
         input: String? = nil,
         telemetry: (any TelemetrySink)? = nil,
         watch: @escaping @Sendable (RunEvent) async -> Void = { _ in },
@@ -43,7 +44,7 @@ final class MockRuns: Sendable {
             environment: [:],
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
             telemetry: telemetry.map { RunTelemetry(sink: $0, remote: nil, now: { 1 }) },
-            makeBackend: { _ in MockBackend(programs: programs) },
+            makeBackend: { _ in backend ?? MockBackend(programs: programs) },
             observe: { event in
                 self.seen.withLock { $0.append(event) }
                 await watch(event)

@@ -1,4 +1,5 @@
 import Foundation
+import Primitives
 import SandboxMock
 import Sandboxing
 import Spec
@@ -31,6 +32,31 @@ import Testing
 
     private func name(_ prompt: String) -> String {
         String(prompt.prefix { $0 != "\n" })
+    }
+
+    @Test func `a box with a schema gives its output as JSON, or fails`() async throws {
+        let programs = standIn { process, prompt in
+            let number = name(prompt) == "good" ? "1" : "\"one\""
+            process.files.write(Array("{\"n\": \(number)}".utf8), to: "/workspace/output.json")
+            return "done"
+        }
+        let schema = "output_schema: {type: object, properties: {n: {type: integer}}}, output_retries: 0"
+        let text = """
+            kind: pipeline
+            name: typed
+            sandbox: {mode: mock}
+            llm: {provider: scripted, script: turns.yaml}
+            pipeline:
+              on_failure: continue
+              boxes:
+                - {name: bad, prompt: bad, skills: ["agent:claudio"], \(schema)}
+                - {name: good, prompt: good, skills: ["agent:claudio"], \(schema)}
+            """
+        let report = try await MockRuns().run(text, programs: programs)
+        #expect(report.stageResults.map(\.status) == [.failed, .succeeded])
+        #expect(report.stageResults[0].error?.contains("does not fit output_schema") == true)
+        #expect(report.stageResults.map(\.structuredOutput) == [nil, .object(["n": 1])])
+        #expect(report.structuredOutput == .object(["n": 1]))
     }
 
     @Test func `results go on in the declared order, data by directories, and costs add up`() async throws {

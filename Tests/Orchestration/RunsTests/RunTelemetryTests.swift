@@ -1,3 +1,5 @@
+import SandboxMock
+import Sandboxing
 import Synchronization
 import Telemetry
 import Testing
@@ -27,6 +29,24 @@ private final class SpanRecorder: TelemetrySink {
             if case .failed(let why) = span.status { path += " (\(why))" }
             return path
         }.sorted()
+    }
+}
+
+/// Its first box does not start.
+private final class ReluctantBackend: SandboxBackend {
+    let name = BackendName.mock
+    private let backend: MockBackend
+    private let boots = Atomic(0)
+
+    init(_ programs: [String: MockProgram]) {
+        backend = MockBackend(programs: programs)
+    }
+
+    func boot(_ configuration: SandboxConfiguration) async throws -> any SandboxInstance {
+        guard boots.wrappingAdd(1, ordering: .relaxed).newValue > 1 else {
+            throw SandboxError(.bootFailed, resource: "box", "no answer")
+        }
+        return try await backend.boot(configuration)
     }
 }
 
@@ -61,6 +81,31 @@ private final class SpanRecorder: TelemetrySink {
         let failed = box(2, "left", " (FAIL not yet)")
         let boxes = box(1, "first") + failed + box(2, "left") + box(2, "right")
         #expect(recorder.paths == (["run fan", "run fan > stage 1", "run fan > stage 2"] + boxes).sorted())
+    }
+
+    @Test func `a box that did not boot is a span, too, and a stage of one box is a stage`() async throws {
+        let recorder = SpanRecorder()
+        let text = """
+            kind: pipeline
+            name: line
+            sandbox: {mode: mock}
+            llm: {provider: scripted, script: turns.yaml}
+            pipeline:
+              retry: {max_attempts: 2, initial_delay_ms: 0}
+              boxes: [{name: only, prompt: go, skills: ["agent:claudio"]}]
+            """
+        let backend = ReluctantBackend(standIn { _, _ in "done" })
+        let report = try await MockRuns().run(text, backend: backend, telemetry: recorder)
+        #expect(report.success)
+        let box = "run line > stage 1 > box only"
+        let why = "(box: no answer)"
+        #expect(
+            recorder.paths
+                == [
+                    "run line", "run line > stage 1", box, "\(box) \(why)", "\(box) > boot", "\(box) > boot \(why)",
+                    "\(box) > invoke_agent claudio",
+                ].sorted()
+        )
     }
 
     @Test func `each attempt of a step is a span`() async throws {

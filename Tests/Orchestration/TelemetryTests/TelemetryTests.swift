@@ -73,6 +73,18 @@ final class Recorder: TelemetrySink {
         #expect(spans.allSatisfy { $0.endNanoseconds > $0.startNanoseconds })
     }
 
+    @Test func `a span that is open already goes on`() {
+        let recorder = Recorder()
+        let tree = tree(recorder)
+        tree.begin(["run"], "run")
+        tree.begin(["run", "tool"], "tool")
+        tree.begin(["run"], "again")
+        tree.end(["run", "tool"])
+        tree.end(["run"])
+        #expect(recorder.spans.map(\.name) == ["tool", "run"])
+        #expect(recorder.spans[0].parentSpanID == recorder.spans[1].context.spanID)
+    }
+
     @Test func `what is open below ends with it, marked`() {
         let recorder = Recorder()
         let tree = tree(recorder)

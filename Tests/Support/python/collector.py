@@ -1,12 +1,15 @@
 """A collector of telemetry: takes OTLP over HTTP, checks it against OpenTelemetry's own messages, and writes what it got.
 
-usage: collector.py PORT_FILE OUTPUT_FILE     (PYTHONPATH has opentelemetry-proto)
+usage: collector.py PORT_FILE OUTPUT_FILE [die]     (PYTHONPATH has opentelemetry-proto)
+
+With "die" it is killed by the first traces, before it has answered.
 """
 
 import base64
 import http.server
 import json
 import os
+import signal
 import sys
 
 from google.protobuf import json_format
@@ -47,6 +50,8 @@ class Collector(http.server.BaseHTTPRequestHandler):
             message.ParseFromString(body)
         with open(sys.argv[2], "a") as output:
             output.write(json.dumps({"path": self.path, "message": summary(message)}) + "\n")
+        if self.path == "/v1/traces" and "die" in sys.argv[3:]:
+            os.kill(os.getpid(), signal.SIGKILL)
         self.send_response(200)
         self.send_header("content-length", "2")
         self.end_headers()

@@ -62,8 +62,10 @@ extension SpecRunner {
                     input: carry,
                 )
                 results = await run.run()
-                carry = StageCarry(stage, results).text
+                let result = StageCarry(stage, results)
+                carry = result.text
                 report.output = carry ?? ""
+                report.structuredOutput = result.structured
             }
             outcomes += results
             for result in results { report.add(result) }
@@ -113,12 +115,17 @@ struct StageCarry {
     /// Of a box, its output; of a fan-out, a JSON array of the outputs in the order of the specification, with `null` for a
     /// box that has none. Nil where there is nothing.
     let text: String?
+    /// The output of a box that has a schema, as JSON.
+    let structured: JSONValue?
 
     init(_ stage: PipelineStageSpec, _ outcomes: [BoxOutcome]) {
         let outputs = outcomes.map { $0.stage.status == .succeeded ? $0.stage.output ?? "" : nil }
         switch stage.work {
-        case .box: text = outputs.first.flatMap { $0 }.flatMap { $0.isEmpty ? nil : $0 }
+        case .box:
+            structured = outcomes.first.flatMap { $0.stage.status == .succeeded ? $0.stage.structuredOutput : nil }
+            text = outputs.first.flatMap { $0 }.flatMap { $0.isEmpty ? nil : $0 }
         case .fanOut:
+            structured = nil
             // Text and null always can be written as JSON.
             text = try? String(decoding: JSONLines.encode(outputs).dropLast(), as: UTF8.self)
         }

@@ -151,6 +151,7 @@ struct StageRun: Sendable {
             stage.costUSD = totals.totalCostUSD
         }
         stage.output = report.flatMap { $0.output.isEmpty ? nil : $0.output }
+        stage.structuredOutput = report?.structuredOutput
         return BoxOutcome(stage, totals: report == nil ? nil : totals, failure: failure)
     }
 }
