@@ -84,8 +84,9 @@ enum ContractBackend: String, CaseIterable, Sendable, CustomTestStringConvertibl
             await box.stop(grace: .seconds(2))
             return result
         } catch {
+            let explained = await box.explained(error)
             await box.stop(grace: .zero)
-            throw error
+            throw explained
         }
     }
 
