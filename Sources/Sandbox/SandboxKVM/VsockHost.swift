@@ -48,14 +48,12 @@ final class VsockHost: Sendable {
         self.path = path
         self.dialler = dialler
         thread.submit { [self] loop in
-            var watch: EventLoop.Watch?
-            func ready(_: EventLoop.Readiness) {
-                if answer() { return }
-                if let watch { loop.remove(watch) }
-                close()
-            }
             do throws(SyscallError) {
-                watch = try loop.watch(self.dialler, for: .readable, ready)
+                try loop.whileReadable(self.dialler) {
+                    if self.answer() { return true }
+                    self.close()
+                    return false
+                }
             } catch {
                 close()
             }
