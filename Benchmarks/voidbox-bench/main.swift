@@ -34,7 +34,7 @@ let backend = try QEMUBackend(
     environment: environment,
     virtualization: HostVirtualization(mayOpenKVM: false, hasHardwareVirtualization: false),
 )
-let qemu = try QEMUProgram.locate(environment: environment)
+let qemu = try HostProgram.qemu.locate(environment: environment)
 let peerInitramfs = try PeerMachine.makeInitramfs(in: directory)
 var results: [Figure] = []
 

@@ -57,7 +57,7 @@ final class HostileGuest: Sendable {
         configuration.network = .init(mac: .ofGuest)
         let settings = try OwnedFD.memoryFile(named: "voidbox-vmm", contents: configuration.encoded)
         process = try await WorkerMachine.spawn(
-            program: try WorkerProgram.locate(environment: ProcessInfo.processInfo.environment),
+            program: try HostProgram.worker.locate(environment: ProcessInfo.processInfo.environment),
             // In the order of WorkerDescriptor.
             [
                 nothing.rawValue, nothing.rawValue, errors.second.rawValue, reports.second.rawValue,

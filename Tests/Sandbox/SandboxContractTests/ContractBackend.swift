@@ -47,7 +47,7 @@ enum ContractBackend: String, CaseIterable, Sendable, CustomTestStringConvertibl
         let locator = AssetLocator(environment: environment)
         do {
             switch self {
-            case .qemu: _ = try QEMUProgram.locate(environment: environment)
+            case .qemu: _ = try HostProgram.qemu.locate(environment: environment)
             case .kvm: _ = try KVMBackend(environment: environment)
             case .mock: break
             }
