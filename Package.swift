@@ -157,21 +157,48 @@ let table: [Module] = [
     Module(
         name: "AgentRuntimes",
         layer: .agents,
-        uses: ["Primitives", "Sandboxing"],
+        uses: ["JSONCoding", "JSONSchema", "Primitives", "Sandboxing", "Skills"],
         tested: true,
-        testUses: ["Primitives", "Sandboxing"],
+        testUses: ["JSONCoding", "JSONSchema", "Primitives", "SandboxMock", "Sandboxing", "Skills"],
+    ),
+    Module(
+        name: "BoxHTTP",
+        layer: .agents,
+        uses: ["LinuxSystem", "Primitives", "Sandboxing"],
+        products: [.httpTypes, .hummingbirdCore, .log, .nioCore, .nioPosix],
     ),
     Module(name: "ClaudioCore", layer: .agents, uses: ["Primitives"], tested: true),
+    Module(name: "JSONCoding", layer: .agents, uses: ["Primitives"]),
+    Module(
+        name: "JSONSchema",
+        layer: .agents,
+        uses: ["Primitives"],
+        tested: true,
+        testUses: ["JSONCoding", "Primitives"],
+    ),
+    Module(
+        name: "MCPRelay",
+        layer: .agents,
+        uses: ["BoxHTTP", "JSONCoding", "LinuxSystem", "Primitives", "Sandboxing", "Skills"],
+        products: [
+            .asyncAlgorithms, .asyncHTTPClient, .httpTypes, .hummingbirdCore, .log, .nioCore, .nioHTTP1, .nioPosix,
+        ],
+        tested: true,
+        testUses: ["HTTPSupport", "JSONCoding", "Primitives", "Sandboxing", "Skills"],
+        testProducts: [.asyncHTTPClient, .httpTypes, .hummingbird, .log, .nioCore, .nioHTTP1],
+    ),
     Module(
         name: "ModelBroker",
         layer: .agents,
-        uses: ["LinuxSystem", "ModelProviders", "Primitives", "Sandboxing"],
+        uses: ["BoxHTTP", "JSONCoding", "LinuxSystem", "ModelProviders", "Primitives", "Sandboxing"],
         products: [
             .asyncAlgorithms, .asyncHTTPClient, .httpTypes, .hummingbirdCore, .log, .nioCore, .nioHTTP1, .nioPosix,
             .yams,
         ],
         tested: true,
-        testUses: ["LinuxSystem", "ModelProviders", "Primitives", "Sandboxing"],
+        testUses: [
+            "BoxHTTP", "JSONCoding", "LinuxSystem", "ModelProviders", "Primitives", "Sandboxing", "HTTPSupport",
+        ],
         testProducts: [
             .asyncAlgorithms, .asyncHTTPClient, .httpTypes, .hummingbird, .log, .nioCore, .nioHTTP1, .nioPosix,
         ],
@@ -184,35 +211,63 @@ let table: [Module] = [
         testUses: ["Primitives"],
     ),
 
+    Module(
+        name: "SkillSources",
+        layer: .agents,
+        uses: ["LinuxSystem", "Primitives", "Skills"],
+        products: [.asyncHTTPClient, .crypto, .nioCore, .nioHTTP1],
+        tested: true,
+        testUses: ["HTTPSupport", "JSONCoding", "Primitives", "Skills"],
+        testProducts: [.crypto, .httpTypes, .hummingbird, .nioCore],
+    ),
+    Module(name: "Skills", layer: .agents, uses: ["LinuxSystem"], products: [.yams], tested: true),
+
     // Orchestration: what a specification asks for, carried out.
     Module(
         name: "Runs",
         layer: .orchestration,
-        uses: ["AgentRuntimes", "LinuxSystem", "ModelBroker", "ModelProviders", "Primitives", "Sandboxing", "Spec"],
+        uses: [
+            "AgentRuntimes", "JSONSchema", "LinuxSystem", "MCPRelay", "ModelBroker", "ModelProviders", "Primitives",
+            "Sandboxing", "SkillSources", "Skills", "Spec", "Telemetry",
+        ],
         products: [.log],
         tested: true,
-        testUses: ["LinuxSystem", "Primitives", "SandboxMock", "Sandboxing", "Spec"],
+        testUses: ["LinuxSystem", "Primitives", "SandboxMock", "Sandboxing", "Spec", "Telemetry"],
         testProducts: [.log],
     ),
     Module(
         name: "Spec",
         layer: .orchestration,
-        uses: ["LinuxSystem", "ModelProviders"],
+        uses: ["JSONCoding", "JSONSchema", "LinuxSystem", "ModelProviders", "Primitives", "Skills"],
         products: [.yams],
         tested: true,
+        testUses: ["JSONSchema", "Primitives", "Skills"],
     ),
+
+    Module(name: "Telemetry", layer: .orchestration, tested: true),
 
     // Services: what people and programs talk to.
     Module(
         name: "CommandLineTool",
         layer: .services,
         uses: [
-            "AgentRuntimes", "LinuxSystem", "Primitives", "Runs", "SandboxKVM", "SandboxMock", "SandboxQEMU",
-            "Sandboxing", "Spec",
+            "AgentRuntimes", "LinuxSystem", "OTLPExport", "Primitives", "Runs", "SandboxKVM", "SandboxMock",
+            "SandboxQEMU",
+            "Sandboxing", "Spec", "Telemetry",
         ],
         products: [.argumentParser, .log, .unixSignals],
         tested: true,
         testUses: ["Primitives", "Sandboxing"],
+    ),
+
+    Module(
+        name: "OTLPExport",
+        layer: .services,
+        uses: ["JSONCoding", "LinuxSystem", "Primitives", "Telemetry"],
+        products: [.asyncHTTPClient, .log, .nioCore, .nioHTTP1],
+        tested: true,
+        testUses: ["HTTPSupport", "JSONCoding", "Primitives", "Telemetry"],
+        testProducts: [.httpTypes, .hummingbird, .log],
     ),
 
     // Executables.
@@ -292,6 +347,7 @@ extension Target.Dependency {
     static let argumentParser: Self = .product(name: "ArgumentParser", package: "swift-argument-parser")
     static let asyncAlgorithms: Self = .product(name: "AsyncAlgorithms", package: "swift-async-algorithms")
     static let asyncHTTPClient: Self = .product(name: "AsyncHTTPClient", package: "async-http-client")
+    static let crypto: Self = .product(name: "Crypto", package: "swift-crypto")
     static let httpTypes: Self = .product(name: "HTTPTypes", package: "swift-http-types")
     static let hummingbird: Self = .product(name: "Hummingbird", package: "hummingbird")
     static let hummingbirdCore: Self = .product(name: "HummingbirdCore", package: "hummingbird")
@@ -309,6 +365,7 @@ let packages: [Package.Dependency] = [
     .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-async-algorithms", from: "1.1.4"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0", traits: []),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
@@ -401,6 +458,15 @@ let testSupport: [Target] = [
         path: "Tests/Support/TestSupport",
         swiftSettings: swiftSettings
     ),
+    // A box whose loopback is the host's, for servers that answer programs in a box; and servers that answer as a test says.
+    .target(
+        name: "HTTPSupport",
+        dependencies: [
+            "Primitives", "Sandboxing", .asyncAlgorithms, .httpTypes, .hummingbird, .log, .nioCore, .nioPosix,
+        ],
+        path: "Tests/Support/HTTPSupport",
+        swiftSettings: swiftSettings,
+    ),
 ]
 
 /// Figures against a peer; not part of the product.
@@ -422,8 +488,8 @@ let benchmarks: [Target] = [
 
 /// What the targets of `Fuzz/Targets` parse with.
 let fuzzed: [Target.Dependency] = [
-    "AgentRuntimes", "LinuxBoot", "LinuxSystem", "MachineMemory", "Primitives", "SharedFS", "Spec", "TTRPC", "Virtio",
-    "VirtioDevices", "VirtioDriver",
+    "AgentRuntimes", "LinuxBoot", "LinuxSystem", "MachineMemory", "Primitives", "SharedFS", "Skills", "Spec", "TTRPC",
+    "Virtio", "VirtioDevices", "VirtioDriver",
 ]
 
 /// The fuzzer is built by `scripts/fuzz` only: it links the toolchain's fuzzing runtime. Everywhere else the same targets are a

@@ -12,7 +12,8 @@ package struct FuzzTarget: Sendable {
     }
 
     package static let all: [FuzzTarget] = [
-        .blockRequest, .bzImage, .claudeStream, .elf, .fuse, .networkFrames, .savedState, .spec, .ttrpc,
+        .blockRequest, .bzImage, .claudeStream, .codexStream, .elf, .fuse, .networkFrames, .savedState, .skill, .spec,
+        .ttrpc,
         .virtioDevices, .virtioRegisters, .virtqueue, .vsock,
     ]
 }

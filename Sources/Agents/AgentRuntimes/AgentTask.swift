@@ -1,9 +1,13 @@
+package import JSONSchema
 package import Primitives
+package import Skills
 
 /// What an agent is asked to do in a box.
 package struct AgentTask: Sendable {
     /// Program to start, looked up in the guest's `PATH`.
     package var program: String
+    /// What to do where there is no such program in the box.
+    package var programHint = "make guest builds the agents' disks"
     package var prompt: String
     /// Carried into the box as `inputFile`; its beginning is quoted in the prompt.
     package var input: String?
@@ -11,47 +15,19 @@ package struct AgentTask: Sendable {
     package var model: String?
     /// For the agent's process only: model endpoint and token, user's variables.
     package var environment: [String: String] = [:]
-    package var skills: [ProvisionedSkill] = []
+    package var skills: [SkillBundle] = []
+    /// As the box reaches them.
+    package var mcpServers: [MCPServer] = []
+    /// What the output file must be: JSON that is valid against it.
+    package var outputSchema: JSONSchema?
+    /// How often the agent is told what is wrong with its output, and goes on.
+    package var outputRetries = 2
     package var timeout = Duration.seconds(1200)
     package var outputFile = "/workspace/output.json"
 
     package init(program: String, prompt: String) {
         self.program = program
         self.prompt = prompt
-    }
-}
-
-/// A skill as the agent finds it: `skills/<name>/SKILL.md` in its own directory.
-package struct ProvisionedSkill: Hashable, Sendable {
-    package let name: String
-    package let content: String
-
-    /// Adds the front matter that the Agent Skills specification demands where the content has none.
-    ///
-    /// - Parameter name: Of the characters a-z, 0-9 and -: it is the name of a directory.
-    package init(name: String, content: String) {
-        self.name = name
-        if content.hasPrefix("---\n") || content.hasPrefix("---\r\n") {
-            self.content = content
-        } else {
-            let lines = content.split(whereSeparator: \.isNewline)
-            let summary = lines.first { !$0.allSatisfy(\.isWhitespace) && !$0.hasPrefix("#") } ?? "A skill"
-            let (name, description) = (Self.quoted(name[...]), Self.quoted(summary.prefix(200)))
-            self.content = "---\nname: \(name)\ndescription: \(description)\n---\n\n\(content)"
-        }
-    }
-
-    /// As text of YAML whatever it looks like, on one line.
-    private static func quoted(_ text: Substring) -> String {
-        let escaped = text.unicodeScalars.map { scalar in
-            switch scalar {
-            case "\"", "\\": "\\\(scalar)"
-            case _ where scalar.properties.generalCategory == .control || scalar == "\u{2028}" || scalar == "\u{2029}":
-                " "
-            default: String(scalar)
-            }
-        }
-        return "\"\(escaped.joined())\""
     }
 }
 
@@ -68,6 +44,7 @@ package enum AgentEvent: Hashable, Sendable {
 package struct AgentToolCall: Hashable, Sendable {
     package var id: String
     package var name: String
+    /// Shortened where it is long.
     package var input: JSONValue
     /// At most 2000 characters; nil while there is no result.
     package var output: String?
@@ -81,6 +58,19 @@ package struct AgentUsage: Hashable, Sendable {
     package var cacheWriteTokens: UInt64 = 0
 
     package init() {}
+
+    package static func + (a: AgentUsage, b: AgentUsage) -> AgentUsage {
+        func sum(_ a: UInt64, _ b: UInt64) -> UInt64 {
+            let sum = a.addingReportingOverflow(b)
+            return sum.overflow ? .max : sum.partialValue
+        }
+        var total = AgentUsage()
+        total.inputTokens = sum(a.inputTokens, b.inputTokens)
+        total.outputTokens = sum(a.outputTokens, b.outputTokens)
+        total.cacheReadTokens = sum(a.cacheReadTokens, b.cacheReadTokens)
+        total.cacheWriteTokens = sum(a.cacheWriteTokens, b.cacheWriteTokens)
+        return total
+    }
 }
 
 /// What an agent came to.
@@ -95,6 +85,8 @@ package struct AgentResult: Sendable {
     package var toolCalls: [AgentToolCall] = []
     package var failure: AgentFailure?
     package var outputFile: [UInt8]?
+    /// The output file's document, where there is a schema and it is valid.
+    package var structuredOutput: JSONValue?
     package var warnings: [String] = []
     package var exitCode: Int32?
     package var signal: Int32?

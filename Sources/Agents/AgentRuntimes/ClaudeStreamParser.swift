@@ -1,22 +1,23 @@
-internal import FoundationEssentials
-internal import Primitives
+internal import JSONCoding
+package import Primitives
 
 /// Reads what `claude --output-format stream-json --verbose` writes: one JSON object a line.
 ///
 /// Holds one partial line and the result so far, never the stream.
-package struct ClaudeStreamParser: Sendable {
+package struct ClaudeStreamParser: AgentStreamParser {
     /// A tool may return a whole file in one line; more than this is not a transcript.
     static let maxLineBytes = 64 << 20
     static let maxOutputCharacters = 2000
     /// Calls that are kept for the report; later ones are counted.
     static let maxToolCalls = 10_000
+    private static let maxOpenMessages = 64
 
     private var splitter = LineSplitter(limit: Self.maxLineBytes)
-    /// Usage by message: the agent repeats a message on several lines as its blocks complete.
-    private var usageByMessage: [String: AgentUsage] = [:]
+    /// Usage of the newest messages: the agent repeats a message on several lines as its blocks complete.
+    private var recentUsage: [(message: String, usage: AgentUsage)] = []
     private var finishedUsage = AgentUsage()
     private var hasResult = false
-    private(set) var unreadableLines = 0
+    package private(set) var unreadableLines = 0
     private(set) var unkeptToolCalls = 0
     package private(set) var result = AgentResult()
 
@@ -31,14 +32,13 @@ package struct ClaudeStreamParser: Sendable {
 
     package mutating func finish() -> [AgentEvent] {
         let events = splitter.finish().map { read($0) } ?? []
-        if !hasResult { result.usage = usageByMessage.values.reduce(finishedUsage) { $0.adding($1) } }
+        if !hasResult { result.usage = usageSoFar }
         return events
     }
 
     private mutating func read(_ line: [UInt8]) -> [AgentEvent] {
         if line.allSatisfy({ $0 == 0x20 || $0 == 0x0D || $0 == 0x09 }) { return [] }
-        guard let object = try? JSONDecoder().decode(JSONValue.self, from: Data(line)),
-            let type = object["type"]?.stringValue
+        guard let object = try? JSONValue(decoding: line), let type = object["type"]?.stringValue
         else {
             unreadableLines += 1
             let text = String(decoding: line.prefix(200), as: UTF8.self)
@@ -66,9 +66,9 @@ package struct ClaudeStreamParser: Sendable {
         if let usage = message["usage"] {
             // Without an identifier each line is a message of its own.
             if let id = message["id"]?.stringValue {
-                usageByMessage[id] = AgentUsage(usage)
+                count(AgentUsage(usage), of: id)
             } else {
-                finishedUsage = finishedUsage.adding(AgentUsage(usage))
+                finishedUsage = finishedUsage + AgentUsage(usage)
             }
         }
         return (message["content"]?.arrayValue ?? []).compactMap { block in
@@ -80,12 +80,24 @@ package struct ClaudeStreamParser: Sendable {
         }
     }
 
+    private mutating func count(_ usage: AgentUsage, of message: String) {
+        if let index = recentUsage.lastIndex(where: { $0.message == message }) {
+            recentUsage[index].usage = usage
+            return
+        }
+        // Agents that work side by side take turns, but a message is over long before so many others.
+        if recentUsage.count == Self.maxOpenMessages { finishedUsage = finishedUsage + recentUsage.removeFirst().usage }
+        recentUsage.append((message, usage))
+    }
+
+    private var usageSoFar: AgentUsage { recentUsage.reduce(finishedUsage) { $0 + $1.usage } }
+
     private mutating func startTool(_ block: JSONValue) -> AgentEvent {
         let name = block["name"]?.stringValue ?? "?"
         let id = block["id"]?.stringValue ?? ""
         let input = block["input"] ?? .null
         if result.toolCalls.count < Self.maxToolCalls {
-            result.toolCalls.append(AgentToolCall(id: id, name: name, input: input))
+            result.toolCalls.append(AgentToolCall(id: id, name: name, input: input.shortened))
         } else {
             unkeptToolCalls += 1
         }
@@ -112,8 +124,7 @@ package struct ClaudeStreamParser: Sendable {
         result.sessionID = object["session_id"]?.stringValue ?? result.sessionID
         result.costUSD = object["total_cost_usd"]?.numberValue ?? result.costUSD
         result.turns = object["num_turns"]?.integerValue.flatMap { Int(exactly: $0) } ?? result.turns
-        result.usage =
-            object["usage"].map { AgentUsage($0) } ?? usageByMessage.values.reduce(finishedUsage) { $0.adding($1) }
+        result.usage = object["usage"].map { AgentUsage($0) } ?? usageSoFar
         if object["is_error"]?.boolValue == true {
             let subtype = object["subtype"]?.stringValue.flatMap { $0 == "success" ? nil : $0 }
             let errors = object["errors"]?.arrayValue?.compactMap(\.stringValue).joined(separator: "; ")
@@ -143,47 +154,5 @@ extension AgentUsage {
         outputTokens = count("output_tokens")
         cacheReadTokens = count("cache_read_input_tokens")
         cacheWriteTokens = count("cache_creation_input_tokens")
-    }
-
-    fileprivate func adding(_ other: AgentUsage) -> AgentUsage {
-        func sum(_ a: UInt64, _ b: UInt64) -> UInt64 {
-            let sum = a.addingReportingOverflow(b)
-            return sum.overflow ? .max : sum.partialValue
-        }
-        var total = AgentUsage()
-        total.inputTokens = sum(inputTokens, other.inputTokens)
-        total.outputTokens = sum(outputTokens, other.outputTokens)
-        total.cacheReadTokens = sum(cacheReadTokens, other.cacheReadTokens)
-        total.cacheWriteTokens = sum(cacheWriteTokens, other.cacheWriteTokens)
-        return total
-    }
-}
-
-/// The part of a tool's input that tells most about a call.
-enum ToolSummary {
-    static func text(name: String, input: JSONValue) -> String {
-        let key =
-            switch name {
-            case "Bash": "command"
-            case "Read", "Write", "Edit", "NotebookEdit": "file_path"
-            case "Glob", "Grep": "pattern"
-            case "Task": "description"
-            case "WebFetch": "url"
-            case "WebSearch": "query"
-            default: ""
-            }
-        let text = input[key]?.stringValue ?? ""
-        let line = text.split(whereSeparator: \.isNewline).joined(separator: " ")
-        return line.count > 80 ? "\(line.prefix(79))…" : line
-    }
-}
-
-/// Errors that mean "the agent has no valid credentials".
-enum LoginProblem {
-    static func hint(in message: String) -> String? {
-        let text = message.lowercased()
-        let signs = ["not logged in", "/login", "invalid api key", "authentication_error", "401"]
-        guard signs.contains(where: text.contains) else { return nil }
-        return "check the model's key on the host: llm.api_key_env, or ANTHROPIC_API_KEY"
     }
 }

@@ -167,9 +167,12 @@ package struct ClaudioArguments: Hashable, Sendable {
     }
 
     package let command: Command
+    /// The file with MCP servers, beside the project's.
+    package let mcpConfiguration: String?
 
     package init(_ arguments: [String]) {
         var prompt: String?
+        var mcpConfiguration: String?
         var rest = arguments.dropFirst()[...]
         var command: Command?
         while let argument = rest.popFirst() {
@@ -178,11 +181,13 @@ package struct ClaudioArguments: Hashable, Sendable {
             case "plan" where prompt == nil: command = .plan
             case "apply" where prompt == nil: command = .apply
             case "-p", "--print", "--verbose", "--dangerously-skip-permissions": continue
-            case "--output-format", "--settings", "--model", "--mcp-config", "--max-turns", "--permission-mode":
+            case "--mcp-config": mcpConfiguration = rest.popFirst()
+            case "--output-format", "--settings", "--model", "--max-turns", "--permission-mode", "--resume":
                 _ = rest.popFirst()
             default: if !argument.hasPrefix("--") { prompt = argument }
             }
         }
         self.command = command ?? .run(prompt: prompt)
+        self.mcpConfiguration = mcpConfiguration
     }
 }

@@ -1,4 +1,4 @@
-internal import HummingbirdCore
+internal import BoxHTTP
 package import Logging
 package import ModelProviders
 package import Primitives
@@ -59,14 +59,16 @@ package actor ModelBroker {
         let token = BoxToken()
         var logger = logger
         logger[metadataKey: "sandbox.name"] = "\(sandbox.identity.name)"
-        let server = TunnelServer(
-            listener: listener,
-            handler: handler,
-            token: token,
-            limits: limits,
+        let server = BoxServer(
+            listener,
+            limits: BoxServerLimits(maxConnections: limits.maxConnections, lingerTimeout: limits.lingerTimeout),
             logger: logger,
+            onRefusal: { [handler] in handler.ledger.refused(.tooManyConnections) },
+            respond: { [handler] request, writer in
+                try await handler.respond(to: request, token: token, writer: writer)
+            },
         )
-        let attachment = BrokerAttachment(port: listener.port, token: token.value, serving: server)
+        let attachment = BrokerAttachment(server, token: token.value)
         attachments.append(attachment)
         logger.debug("model broker attached", metadata: ["guest.port": "\(listener.port)"])
         return attachment
@@ -95,25 +97,17 @@ package final class BrokerAttachment: Sendable {
     package let guestBaseURL: String
     /// What it says there instead of a key.
     package let token: Secret<String>
-    private let server: TunnelServer
-    private let task: Task<Void, Never>
+    private let server: BoxServer
 
-    init(port: UInt16, token: Secret<String>, serving server: TunnelServer) {
-        guestBaseURL = "http://127.0.0.1:\(port)"
+    init(_ server: BoxServer, token: Secret<String>) {
+        guestBaseURL = server.guestBaseURL
         self.token = token
         self.server = server
-        task = Task { await server.run() }
-    }
-
-    deinit {
-        task.cancel()
     }
 
     /// Stops listening in the guest and cuts what is under way. Idempotent.
     package func close() async {
-        task.cancel()
-        await server.listener.close()
-        await task.value
+        await server.close()
     }
 }
 
@@ -123,7 +117,7 @@ extension ModelProvider {
         guard case .endpoint(let endpoint) = source else { return nil }
         switch endpoint.credential {
         case .none: return nil
-        case .apiKey(let key), .apiKeyAndBearer(let key): return key
+        case .apiKey(let key), .apiKeyAndBearer(let key), .bearer(let key): return key
         }
     }
 }

@@ -1,6 +1,17 @@
 package import Primitives
 
 extension ModelProvider {
+    /// Variables for an agent that speaks OpenAI's API, such as Codex.
+    ///
+    /// - Parameter tokenVariable: The variable that the agent's configuration names for the token.
+    package func openAIEnvironment(
+        baseURL: String,
+        token: Secret<String>,
+        tokenVariable: String,
+    ) -> [String: String] {
+        ["OPENAI_BASE_URL": "\(baseURL)/v1", tokenVariable: token.reveal()]
+    }
+
     /// Variables for an agent that speaks Anthropic's API, such as Claude Code.
     ///
     /// - Parameters:

@@ -5,6 +5,8 @@ package struct ModelProvider: Sendable {
     package enum Kind: String, CaseIterable, Sendable {
         /// Anthropic's own endpoint, with an API key.
         case claude
+        /// OpenAI's own endpoint, with an API key: for Codex.
+        case codex
         /// Any endpoint that speaks Anthropic's Messages API.
         case custom
         case lmStudio = "lm-studio"
@@ -55,7 +57,7 @@ package struct ModelProvider: Sendable {
     package var isFree: Bool {
         switch kind {
         case .lmStudio, .ollama, .scripted: true
-        case .claude, .custom: false
+        case .claude, .codex, .custom: false
         }
     }
 
@@ -66,7 +68,7 @@ package struct ModelProvider: Sendable {
         }
         switch endpoint.credential {
         case .none: return nil
-        case .apiKey, .apiKeyAndBearer:
+        case .apiKey, .apiKeyAndBearer, .bearer:
             return
                 "the model's key goes to \(endpoint.url) over plain http, where anyone on the way can read it; use https"
         }
@@ -79,7 +81,7 @@ package struct ModelProvider: Sendable {
         case .ollama: return "\(failure); is ollama running?"
         case .lmStudio: return "\(failure); is LM Studio's server running?"
         case .custom: return "\(failure); is llm.base_url right, and does it run?"
-        case .claude, .scripted: return failure.description
+        case .claude, .codex, .scripted: return failure.description
         }
     }
 
@@ -129,13 +131,15 @@ package enum ModelCredential: Sendable {
     case none
     /// `x-api-key`, as Anthropic wants it.
     case apiKey(Secret<String>)
+    /// `Authorization: Bearer`, as OpenAI wants it.
+    case bearer(Secret<String>)
     /// `x-api-key` and `Authorization: Bearer`: compatible endpoints read one or the other.
     case apiKeyAndBearer(Secret<String>)
 }
 
 extension ModelProvider.Kind {
     /// Words of the reference that have no implementation yet.
-    private static let notBuilt = ["claude-personal", "codex"]
+    private static let notBuilt = ["claude-personal"]
 
     package init(word: String) throws(ModelProviderError) {
         guard let kind = Self(rawValue: word) else {
@@ -148,6 +152,7 @@ extension ModelProvider.Kind {
     fileprivate var defaultBaseURL: String? {
         switch self {
         case .claude: "https://api.anthropic.com"
+        case .codex: "https://api.openai.com"
         case .lmStudio: "http://127.0.0.1:1234"
         case .ollama: "http://127.0.0.1:11434"
         case .custom, .scripted: nil
@@ -162,12 +167,24 @@ extension ModelProvider.Kind {
         named variable: String?,
         in environment: [String: String],
     ) throws(ModelProviderError) -> ModelCredential {
-        guard let name = variable ?? (self == .claude ? "ANTHROPIC_API_KEY" : nil) else { return .none }
+        guard let name = variable ?? defaultKeyVariable else { return .none }
         guard let key = environment[name], !key.isEmpty else {
             throw .missingKey(variable: name, provider: rawValue)
         }
         // A key travels in a header; anything else would break out of it.
         guard key.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else { throw .malformedKey(variable: name) }
-        return self == .claude ? .apiKey(Secret(key)) : .apiKeyAndBearer(Secret(key))
+        return switch self {
+        case .claude: .apiKey(Secret(key))
+        case .codex: .bearer(Secret(key))
+        case .custom, .lmStudio, .ollama, .scripted: .apiKeyAndBearer(Secret(key))
+        }
+    }
+
+    private var defaultKeyVariable: String? {
+        switch self {
+        case .claude: "ANTHROPIC_API_KEY"
+        case .codex: "OPENAI_API_KEY"
+        case .custom, .lmStudio, .ollama, .scripted: nil
+        }
     }
 }

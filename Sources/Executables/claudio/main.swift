@@ -26,7 +26,10 @@ let environment = ProcessInfo.processInfo.environment
 // The user's skills, then the project's, where Claude Code has them.
 let configuration = environment["CLAUDE_CONFIG_DIR"] ?? "\(environment["HOME"] ?? "")/.claude"
 let skills = skillNames(in: "\(configuration)/skills") + skillNames(in: "/workspace/.claude/skills")
-let servers = MCPConfiguration.serverNames(FileManager.default.contents(atPath: "/workspace/.mcp.json"))
+let arguments = ClaudioArguments(CommandLine.arguments)
+let servers = ["/workspace/.mcp.json", arguments.mcpConfiguration].compactMap(\.self).flatMap {
+    MCPConfiguration.serverNames(FileManager.default.contents(atPath: $0))
+}
 let script = ClaudioScript(environment: environment, mcpServers: servers)
 
 func emit(_ line: String) {
@@ -59,7 +62,7 @@ func play(_ prompt: String) {
     if script.isError { exit(1) }
 }
 
-switch ClaudioArguments(CommandLine.arguments).command {
+switch arguments.command {
 case .version: print("1.0.0 (claudio)")
 case .plan: print(#"{"plan":["inspect","change","verify"]}"#)
 case .apply: print(#"{"applied":true}"#)

@@ -44,16 +44,17 @@ package struct BoxBuilder: Sendable {
             throw RunFailure(.usage, "two directories are to be mounted at \(repeated)")
         }
         configuration.policy = ExecPolicy(sandbox.policy)
-        if let agent, backend != .mock { configuration.disks = [try disk(agent)] }
+        if let agent, backend != .mock, let disk = try disk(agent) { configuration.disks = [disk] }
         return (configuration, missing.map { "sandbox.env: the host has no variable \($0); it is not set in the box" })
     }
 
-    private func disk(_ agent: AgentName) throws -> SandboxConfiguration.Disk {
-        let asset: GuestAsset =
-            switch agent {
-            case .claudeCode: .claudeCode
-            case .claudio: .claudio
-            }
+    private func disk(_ agent: AgentName) throws -> SandboxConfiguration.Disk? {
+        let asset: GuestAsset
+        switch agent {
+        case .claudeCode: asset = .claudeCode
+        case .claudio: asset = .claudio
+        case .codex: return nil
+        }
         return try locator.disk(asset, at: "/opt/\(agent.rawValue)", isReadable: HostFacts.mayRead)
     }
 

@@ -9,6 +9,8 @@ package struct RunReport: Codable, Hashable, Sendable {
     package var success: Bool
     /// The text of the output file if there is one, else the agent's last words or the output step's stdout.
     package var output: String
+    /// The output as JSON, where a schema was asked for and it fits.
+    package var structuredOutput: JSONValue?
     /// Number of stages that the run has: of those in `stageResults`, some may have been skipped.
     package var stages: Int
     /// In US dollars; nil where the model's price is not known.
@@ -31,7 +33,9 @@ package struct RunReport: Codable, Hashable, Sendable {
 
     package enum CodingKeys: String, CodingKey {
         case runID = "run_id"
-        case name, kind, success, output, stages
+        case name, kind, success, output
+        case structuredOutput = "structured_output"
+        case stages
         case totalCostUSD = "total_cost_usd"
         case inputTokens = "input_tokens"
         case outputTokens = "output_tokens"

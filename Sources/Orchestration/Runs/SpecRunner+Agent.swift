@@ -1,5 +1,6 @@
 internal import AgentRuntimes
-internal import Foundation
+internal import JSONSchema
+internal import MCPRelay
 internal import ModelBroker
 internal import ModelProviders
 internal import Primitives
@@ -10,7 +11,10 @@ internal import Spec
 extension SpecRunner {
     func runAgent(_ agent: AgentSpec, input: String?, _ report: inout RunReport) async throws {
         let provider = try provider()
-        let skills = try provisionedSkills(agent.skills)
+        let name = agent.skills.agent(for: spec.llm?.provider)
+        let kit = try await AgentKit(agent.skills, file: file, environment: environment)
+        let schema = try outputSchema(agent)
+        for warning in kit.warnings { await warn(warning, &report) }
         if let warning = provider.warning { await warn(warning, &report) }
         let broker: ModelBroker
         do {
@@ -21,33 +25,55 @@ extension SpecRunner {
             throw RunFailure(.usage, "\(error)")
         }
         do {
-            try await withBox(agent: agent.agent, &report) { box, report in
-                try await requirePrograms(agent, in: box)
+            try await withBox(agent: name, &report) { box, report in
+                try await requirePrograms(agent.skills, of: name, in: box)
                 let attachment = try await broker.attach(to: box)
-                var task = AgentTask(program: agent.agent.rawValue, prompt: agent.prompt)
+                var task = AgentTask(program: name.rawValue, prompt: agent.prompt)
+                if name == .codex { try await task.useCodex(in: box) }
                 task.input = input
                 task.inputFile = inputFile
                 task.model = provider.model
-                task.environment = provider.guestEnvironment(baseURL: attachment.guestBaseURL, token: attachment.token)
-                task.skills = skills
+                task.environment = name.environment(
+                    provider,
+                    baseURL: attachment.guestBaseURL,
+                    token: attachment.token,
+                )
+                let relay = try await kit.startRelay(in: box, environment: environment, logger: logger)
+                task.skills = kit.bundles
+                task.mcpServers = kit.guestServers + (relay?.servers ?? [])
+                task.outputSchema = schema
+                task.outputRetries = agent.outputRetries ?? task.outputRetries
                 if let seconds = agent.timeoutSeconds { task.timeout = .seconds(seconds) }
                 if let path = agent.outputFile { task.outputFile = path }
+                telemetry?.agentBegan(
+                    box: spec.name,
+                    agent: name.rawValue,
+                    provider: provider.kind.rawValue,
+                    model: provider.model,
+                )
+                task.environment.merge(telemetry?.agentEnvironment(box: spec.name) ?? [:]) { $1 }
                 let outcome: Result<AgentResult, any Error>
                 do {
                     outcome = .success(
-                        try await ClaudeCodeRuntime().run(task, in: box) { [observe, spec] event in
+                        try await AgentRun(task, by: name.runtime, in: box).run { [observe, spec] event in
                             await observe(.agent(box: spec.name, event))
                         }
                     )
                 } catch {
                     outcome = .failure(error)
                 }
+                await relay?.close()
                 await attachment.close()
                 let usage = await broker.usage
                 // What it has cost counts, however it ended.
                 report.charge(usage)
                 let result = try outcome.get()
-                report.take(result, usage, provider, agentName: agent.agent.rawValue)
+                report.take(result, usage, provider, agentName: name.rawValue)
+                telemetry?.agentEnded(
+                    box: spec.name,
+                    AgentOutcome(result, report),
+                    provider: provider.kind.rawValue,
+                )
                 for warning in result.warnings { await warn(warning, &report) }
             }
             await broker.close()
@@ -74,10 +100,14 @@ extension SpecRunner {
     }
 
     /// A skill `cli:NAME` says that the program is in the box.
-    private func requirePrograms(_ agent: AgentSpec, in box: any SandboxInstance) async throws {
+    private func requirePrograms(
+        _ skills: [SkillSpec],
+        of agent: AgentName,
+        in box: any SandboxInstance,
+    ) async throws {
         let variables = spec.sandbox.resolvedEnvironment(host: environment).variables
-        let path = variables["PATH"] ?? "\(Self.guestPath):/opt/\(agent.agent.rawValue)/bin"
-        for case .cli(let name) in agent.skills {
+        let path = variables["PATH"] ?? "\(Self.guestPath):/opt/\(agent.rawValue)/bin"
+        for case .cli(let name) in skills {
             let places =
                 name.contains("/") ? [name] : path.split(separator: ":").map { "\($0)/\(name)" }
             var isThere = false
@@ -99,23 +129,31 @@ extension SpecRunner {
     /// Of programs in the box, where neither the image nor the specification says otherwise.
     private static let guestPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-    private func provisionedSkills(_ skills: [SkillSpec]) throws -> [ProvisionedSkill] {
-        try skills.compactMap { skill in
-            switch skill {
-            case .inline(let name, let content): return ProvisionedSkill(name: name, content: content)
-            case .file(let path):
-                let resolved = Spec.resolve(path, relativeTo: file)
-                guard let data = FileManager.default.contents(atPath: resolved) else {
-                    throw RunFailure(
-                        .usage,
-                        "skill file:\(path): \(resolved) cannot be read",
-                        hint: "it must be a Markdown file"
-                    )
-                }
-                return ProvisionedSkill(name: skill.name ?? "", content: String(decoding: data, as: UTF8.self))
-            case .agent, .cli, .remote, .mcp, .image: return nil
-            }
+    private func outputSchema(_ agent: AgentSpec) throws -> JSONSchema? {
+        do {
+            return try agent.outputSchema?.read(relativeTo: file)
+        } catch {
+            throw RunFailure(.usage, "agent.\(error)")
         }
+    }
+}
+
+extension AgentOutcome {
+    /// - Parameter report: Has the figures of the broker, which saw every call, where there are some.
+    fileprivate init(_ result: AgentResult, _ report: RunReport) {
+        self.init(
+            model: result.model,
+            session: result.sessionID,
+            inputTokens: report.inputTokens,
+            outputTokens: report.outputTokens,
+            cacheReadTokens: report.cacheReadTokens,
+            cacheWriteTokens: report.cacheWriteTokens,
+            cost: report.totalCostUSD,
+            turns: result.turns,
+            toolCalls: result.toolCalls.count,
+            duration: result.duration,
+            failure: report.failure?.message,
+        )
     }
 }
 
@@ -159,6 +197,7 @@ extension RunReport {
                 warnings.append("a call failed on the way: \(endpoint)")
             }
         }
+        structuredOutput = result.structuredOutput
         failure = failed
         success = failed == nil
         stageResults = [

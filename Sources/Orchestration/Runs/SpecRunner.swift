@@ -14,7 +14,8 @@ package struct SpecRunner: Sendable {
     let environment: [String: String]
     let logger: Logger
     let observe: RunObserver
-    let makeBackend: BackendFactory
+    let telemetry: RunTelemetry?
+    var makeBackend: BackendFactory
     let control: RunControl
     /// The run's directories on the host; nil for a run that is not recorded.
     let directories: RunDirectories?
@@ -26,6 +27,7 @@ package struct SpecRunner: Sendable {
         file: String,
         environment: [String: String],
         logger: Logger,
+        telemetry: RunTelemetry? = nil,
         makeBackend: @escaping BackendFactory,
         observe: @escaping RunObserver,
         control: RunControl = RunControl(),
@@ -36,7 +38,11 @@ package struct SpecRunner: Sendable {
         self.environment = environment
         self.logger = logger
         self.makeBackend = makeBackend
-        self.observe = observe
+        self.telemetry = telemetry
+        self.observe = { event in
+            telemetry?.take(event)
+            await observe(event)
+        }
         self.control = control
         self.directories = directories
     }
@@ -50,12 +56,18 @@ package struct SpecRunner: Sendable {
             report.failure = RunFailure(error)
             return report
         }
-        guard case .agent = spec.body else { return await execute(input: input) }
-        let stage = StageName(ofBox: spec.name)
-        await observe(.planned([StagePlan(stage)]))
-        await observe(.stageStarted(stage, attempt: 1))
-        let report = await execute(input: input)
-        for result in report.stageResults { await observe(.stageFinished(stage, result)) }
+        telemetry?.runBegan(name: spec.name, kind: spec.kind)
+        let report: RunReport
+        if case .agent = spec.body {
+            let stage = StageName(ofBox: spec.name)
+            await observe(.planned([StagePlan(stage)]))
+            await observe(.stageStarted(stage, attempt: 1))
+            report = await execute(input: input)
+            for result in report.stageResults { await observe(.stageFinished(stage, result)) }
+        } else {
+            report = await execute(input: input)
+        }
+        telemetry?.runEnded(report)
         return report
     }
 
@@ -117,6 +129,8 @@ package struct SpecRunner: Sendable {
         await observe(.booting(box: spec.name, backend: name))
         let start = ContinuousClock.now
         let box = try await backend.boot(configuration)
+        let sampling = telemetry.map { telemetry in Task { await telemetry.follow(box) } }
+        defer { sampling?.cancel() }
         do {
             await observe(.ready(box: spec.name, after: .now - start))
             for warning in try await box.health().warnings { await warn("guest: \(warning)", &report) }

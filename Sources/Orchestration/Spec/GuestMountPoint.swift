@@ -30,7 +30,8 @@ package struct GuestMountPoint: Hashable, Sendable {
         guard let first = components.first else {
             throw Violation(description: "cannot be \"/\": the box has its own root")
         }
-        let isAgents = first == "opt" && components.count > 1 && AgentName(rawValue: String(components[1])) != nil
+        let isAgents =
+            first == "opt" && components.count > 1 && AgentName(rawValue: String(components[1]))?.hasDisk == true
         guard !Self.system.contains(first), !Self.own.contains(path), !isAgents else {
             throw Violation(
                 description: "cannot be \(path), which belongs to the box; use a directory such as /workspace/data"

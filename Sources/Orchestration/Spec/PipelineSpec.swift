@@ -59,6 +59,8 @@ package struct PipelineBoxSpec: Hashable, Sendable {
     package var llm: LLMSpec?
     package var timeoutSeconds: Int?
     package var outputFile: String?
+    package var outputSchema: OutputSchemaSpec?
+    package var outputRetries: Int?
     package var sandbox: SandboxOverrideSpec?
     package var outputs: [PipelineOutputSpec] = []
     package var inputs: [PipelineInputSpec] = []

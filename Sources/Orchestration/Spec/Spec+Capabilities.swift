@@ -9,19 +9,20 @@ extension Spec {
         missing("sandbox.image", "sandbox.image (an OCI image as the root)", if: sandbox.image != nil)
         missing("sandbox.guest_image", "sandbox.guest_image", if: sandbox.guestImage?.isEmpty == false)
         missing("sandbox.snapshot", "sandbox.snapshot", if: sandbox.snapshot != nil)
-        missing("observe", "observe (telemetry export)", if: observe != nil)
         checkProvider(llm, "llm", &issues)
         switch body {
         case .agent(let agent):
             missing("agent.mode", "agent.mode: \(agent.mode.rawValue)", if: agent.mode != .task)
             missing("agent.messaging", "agent.messaging", if: agent.messaging != nil)
             checkSkills(agent.skills, "agent", &issues)
+            checkAgent(agent.skills, llm, "llm", &issues)
         case .pipeline(let pipeline):
             for (index, box) in pipeline.boxes.enumerated() {
                 let path = "pipeline.boxes[\(index)]"
                 missing("\(path).sandbox.snapshot", "\(path).sandbox.snapshot", if: box.sandbox?.snapshot != nil)
                 checkProvider(box.llm, "\(path).llm", &issues)
                 checkSkills(box.skills, path, &issues)
+                checkAgent(box.skills, box.llm ?? llm, box.llm == nil ? "llm" : "\(path).llm", &issues)
             }
         case .workflow: break
         case .sandbox: break
@@ -31,28 +32,40 @@ extension Spec {
 
     private func checkProvider(_ llm: LLMSpec?, _ path: String, _ issues: inout [SpecIssue]) {
         switch llm?.provider {
-        case .codex, .claudePersonal:
+        case .claudePersonal:
             issues.append(
                 SpecIssue(
                     positions["\(path).provider"],
                     "\(path).provider: \(llm?.provider.rawValue ?? "") is not built yet"
                 )
             )
-        case .claude, .ollama, .lmStudio, .custom, .scripted, nil: break
+        case .claude, .codex, .ollama, .lmStudio, .custom, .scripted, nil: break
         }
+    }
+
+    /// An agent that speaks one API cannot use an endpoint that has only another.
+    private func checkAgent(_ skills: [SkillSpec], _ llm: LLMSpec?, _ path: String, _ issues: inout [SpecIssue]) {
+        let agent = skills.agent(for: llm?.provider)
+        let provider = llm?.provider ?? .claude
+        guard agent.speaksOpenAI ? provider == .claude : provider == .codex else { return }
+        let message = "the agent \(agent.rawValue) cannot use the provider \(provider.rawValue)"
+        let hint = agent.speaksOpenAI ? "use llm.provider: codex, custom or scripted" : "use agent:codex"
+        issues.append(SpecIssue(positions["\(path).provider"], "\(message); \(hint)"))
     }
 
     private func checkSkills(_ skills: [SkillSpec], _ path: String, _ issues: inout [SpecIssue]) {
         func report(_ message: String) { issues.append(SpecIssue(positions["\(path).skills"], message)) }
         for skill in skills {
             switch skill {
-            case .remote: report("skills of type remote are not built yet")
-            case .mcp: report("skills of type mcp are not built yet")
-            case .image: report("image skills are not built yet")
+            case .image(let image, let mount, _):
+                report(
+                    "skill image \(image): it would need images of OCI registries, which are not built yet; "
+                        + "mount a directory with its programs at \(mount) instead"
+                )
             case .agent(let name) where AgentName(rawValue: name) == nil:
                 let known = AgentName.allCases.map(\.rawValue)
                 report("unknown agent \"\(name)\"\(Suggestion.text(for: name, among: known))")
-            case .agent, .file, .cli, .inline: continue
+            case .agent, .file, .cli, .inline, .mcp, .remote: continue
             }
         }
     }
@@ -62,15 +75,24 @@ extension Spec {
 package enum AgentName: String, Sendable, CaseIterable {
     case claudeCode = "claude-code"
     case claudio
+    case codex
+
+    /// True where the agent comes with a disk of ours. Codex is the user's: its program is in a mounted directory.
+    package var hasDisk: Bool { self != .codex }
+
+    /// Whose API it speaks.
+    package var speaksOpenAI: Bool { self == .codex }
+}
+
+extension [SkillSpec] {
+    /// The agent that the skills name; where they name none, the one that the provider is for.
+    package func agent(for provider: LLMSpec.Provider?) -> AgentName {
+        for case .agent(let name) in self { return AgentName(rawValue: name) ?? .claudeCode }
+        return provider == .codex ? .codex : .claudeCode
+    }
 }
 
 extension AgentSpec {
-    /// The agent that the skills name; Claude Code where they name none.
-    package var agent: AgentName {
-        for case .agent(let name) in skills { return AgentName(rawValue: name) ?? .claudeCode }
-        return .claudeCode
-    }
-
     /// What a pipeline's box asks of its agent.
     package init(_ box: PipelineBoxSpec) {
         self.init()
@@ -78,5 +100,7 @@ extension AgentSpec {
         skills = box.skills
         timeoutSeconds = box.timeoutSeconds
         outputFile = box.outputFile
+        outputSchema = box.outputSchema
+        outputRetries = box.outputRetries
     }
 }

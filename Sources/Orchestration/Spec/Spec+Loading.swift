@@ -1,6 +1,7 @@
 internal import Foundation
 internal import LinuxSystem
 internal import ModelProviders
+internal import Skills
 
 extension Spec {
     /// Reads and parses a file; `-` is standard input. Throws `SpecError`, also for a file that cannot be read, and for one
@@ -52,22 +53,35 @@ extension Spec {
         func check(_ skills: [SkillSpec], _ path: String) {
             for (index, skill) in skills.enumerated() {
                 guard case .file(let name) = skill else { continue }
-                let resolved = Spec.resolve(name, relativeTo: file)
-                var problem: String?
-                do throws(SyscallError) {
-                    if try FileSystem.status(of: resolved).kind != .regular { problem = "it is not a file" }
+                let problem: String
+                do {
+                    let place = Spec.resolve(name, relativeTo: file)
+                    _ = try LocalSkill.read(place, name: skill.name ?? "")
+                    continue
                 } catch {
-                    problem = "\(error.errno)"
+                    problem = "\(error)"
                 }
-                guard let problem else { continue }
                 let position = positions["\(path).skills[\(index)]"]
-                issues.append(SpecIssue(position, "skill file:\(name): \(resolved) cannot be read: \(problem)"))
+                issues.append(SpecIssue(position, "skill file:\(name): \(problem)"))
+            }
+        }
+        func check(_ schema: OutputSchemaSpec?, _ path: String) {
+            do {
+                _ = try schema?.read(relativeTo: file)
+            } catch {
+                issues.append(SpecIssue(positions["\(path).output_schema"], "\(error)"))
             }
         }
         switch body {
-        case .agent(let agent): check(agent.skills, "agent")
+        case .agent(let agent):
+            check(agent.skills, "agent")
+            check(agent.outputSchema, "agent")
         case .pipeline(let pipeline):
-            for (index, box) in pipeline.boxes.enumerated() { check(box.skills, "pipeline.boxes[\(index)]") }
+            for (index, box) in pipeline.boxes.enumerated() {
+                let path = "pipeline.boxes[\(index)]"
+                check(box.skills, path)
+                check(box.outputSchema, path)
+            }
         case .workflow, .sandbox: break
         }
         if !issues.isEmpty { throw SpecError(file: file, issues: issues) }
@@ -139,7 +153,7 @@ extension Spec {
     private static func provider(_ word: String) throws(SpecError) -> LLMSpec.Provider {
         let message: String
         switch LLMSpec.Provider(rawValue: word) {
-        case .codex, .claudePersonal: message = "the provider \"\(word)\" is not built yet"
+        case .claudePersonal: message = "the provider \"\(word)\" is not built yet"
         case let provider?: return provider
         case nil:
             let known = LLMSpec.Provider.allCases.map(\.rawValue)

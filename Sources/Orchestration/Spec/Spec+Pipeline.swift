@@ -87,6 +87,8 @@ extension PipelineBoxSpec {
         llm = map.map("llm").flatMap { LLMSpec($0) }
         timeoutSeconds = map.integer("timeout_secs", in: 1...604_800)
         outputFile = map.string("output_file")
+        outputSchema = OutputSchemaSpec(map)
+        outputRetries = OutputSchemaSpec.retries(map)
         sandbox = map.map("sandbox").map { SandboxOverrideSpec($0) }
         outputs = (map.maps("outputs") ?? []).compactMap { output in
             let name = output.requiredString("name")

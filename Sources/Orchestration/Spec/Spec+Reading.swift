@@ -140,12 +140,13 @@ extension LLMSpec {
 
 extension ObserveSpec {
     fileprivate init(_ map: MapReader) {
-        traces = map.boolean("traces") ?? false
-        metrics = map.boolean("metrics") ?? false
-        logs = map.boolean("logs") ?? false
+        traces = map.boolean("traces") ?? traces
+        metrics = map.boolean("metrics") ?? metrics
+        logs = map.boolean("logs") ?? logs
         otlpEndpoint = map.string("otlp_endpoint")
         serviceName = map.string("service_name")
         telemetryBufferSize = map.integer("telemetry_buffer_size", in: 1...1_000_000)
+        if let otlpEndpoint { map.checkEndpoint("otlp_endpoint", otlpEndpoint) }
         map.finish()
     }
 }
@@ -158,6 +159,8 @@ extension AgentSpec {
         skills = SkillSpec.list(map)
         timeoutSeconds = map.integer("timeout_secs", in: 1...604_800)
         outputFile = map.string("output_file")
+        outputSchema = OutputSchemaSpec(map)
+        outputRetries = OutputSchemaSpec.retries(map)
         if let messaging = map.map("messaging") { self.messaging = MessagingSpec(messaging) }
         map.finish()
         self.prompt = prompt ?? ""
@@ -189,93 +192,6 @@ extension MessagingSpec {
     }
 }
 
-extension SkillSpec {
-    static func list(_ map: MapReader) -> [SkillSpec] {
-        var names: Set<String> = []
-        return (map.list("skills") ?? []).compactMap { index, node in
-            let path = "\(map.path).skills[\(index)]"
-            let position = map.reader.position(of: node)
-            map.reader.note(path, position)
-            let skill: SkillSpec?
-            if case .scalar(let scalar) = node {
-                skill = parse(scalar.string, map.reader, position)
-            } else {
-                skill = map.reader.map(node, path, as: path).flatMap { SkillSpec($0) }
-            }
-            guard let name = skill?.name else { return skill }
-            if !isName(name) {
-                map.reader.report(
-                    position,
-                    "the skill's name \"\(name)\" must be 1 to 64 of the characters a-z, 0-9 and -"
-                )
-            } else if !names.insert(name).inserted {
-                map.reader.report(position, "there are two skills with the name \"\(name)\"")
-            }
-            return skill
-        }
-    }
-
-    /// As the Agent Skills specification wants it. It becomes the name of a directory in the box.
-    private static func isName(_ text: String) -> Bool {
-        (1...64).contains(text.utf8.count)
-            && text.utf8.allSatisfy { byte in
-                switch byte {
-                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"):
-                    true
-                default: false
-                }
-            }
-    }
-
-    private static func parse(_ text: String, _ reader: SpecReader, _ position: SpecPosition) -> SkillSpec? {
-        guard let colon = text.firstIndex(of: ":") else {
-            reader.report(position, "invalid skill '\(text)', expected '<type>:<value>'")
-            return nil
-        }
-        let kind = String(text[..<colon])
-        let value = String(text[text.index(after: colon)...])
-        if value.isBlank || value.utf8.contains(0) {
-            reader.report(position, "invalid skill '\(text)', expected '<type>:<value>'")
-            return nil
-        }
-        switch kind {
-        case "agent": return .agent(value)
-        case "file": return .file(value)
-        case "remote": return .remote(value)
-        case "cli": return .cli(value)
-        case "mcp": return .mcp(command: value, args: [], env: [:])
-        default:
-            let near = Suggestion.nearest(to: kind, among: ["agent", "file", "remote", "cli", "mcp"])
-            let hint = near.map { "; did you mean \"\($0)\"?" } ?? ""
-            reader.report(position, "unsupported skill type '\(kind)'; use agent|file|remote|cli|mcp\(hint)")
-            return nil
-        }
-    }
-
-    private init?(_ map: MapReader) {
-        defer { map.finish() }
-        if map.has("image") {
-            let image = map.requiredString("image")
-            let mount = map.requiredString("mount")
-            let readonly = map.boolean("readonly") ?? true
-            guard let image, let mount else { return nil }
-            map.checkGuestPath("mount", mount)
-            self = .image(image, mount: mount, readonly: readonly)
-        } else if map.has("command") {
-            let command = map.requiredString("command")
-            let args = map.strings("args") ?? []
-            let env = map.environment("env")
-            guard let command else { return nil }
-            self = .mcp(command: command, args: args, env: env)
-        } else {
-            let name = map.requiredString("name")
-            let content = map.requiredString("content")
-            guard let name, let content else { return nil }
-            self = .inline(name: name, content: content)
-        }
-    }
-}
-
 extension MapReader {
     func checkGuestPath(_ key: String, _ path: String) {
         if !path.hasPrefix("/") {
@@ -285,11 +201,12 @@ extension MapReader {
     }
 
     /// By the rules of the broker, which calls it.
-    fileprivate func checkEndpoint(_ key: String, _ text: String) {
+    func checkEndpoint(_ key: String, _ text: String) {
         do throws(ModelProviderError) {
             _ = try EndpointURL(text)
         } catch {
-            report(key, error.description)
+            guard case .invalidURL(let shown, let reason) = error else { return report(key, error.description) }
+            report(key, "\(path).\(key) \"\(shown)\" \(reason); expected for instance https://models.example.com")
         }
     }
 

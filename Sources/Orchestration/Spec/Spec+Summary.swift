@@ -1,3 +1,5 @@
+internal import Skills
+
 /// What `voidbox inspect` prints.
 package struct SpecSummary: Codable, Hashable, Sendable {
     package struct Sandbox: Codable, Hashable, Sendable {
@@ -80,12 +82,22 @@ extension SkillSpec {
         switch self {
         case .agent(let value): SkillRow(source: "agent", value: value)
         case .file(let value): SkillRow(source: "file", value: value)
-        case .remote(let value): SkillRow(source: "remote", value: value)
+        case .remote(let value): SkillRow(source: "remote", value: value.description)
         case .cli(let value): SkillRow(source: "cli", value: value)
-        case .mcp(let command, let args, _):
-            SkillRow(source: "mcp", value: ([command] + args).joined(separator: " "))
+        case .mcp(let server): SkillRow(source: "mcp", value: server.summary)
         case .image(let image, let mount, _): SkillRow(source: "image", value: "\(image) at \(mount)")
         case .inline(let name, _): SkillRow(source: "inline", value: name)
         }
+    }
+}
+
+extension MCPServer {
+    fileprivate var summary: String {
+        let what =
+            switch transport {
+            case .stdio(let command, let args, _): ([command] + args).joined(separator: " ")
+            case .http(let url, _): url
+            }
+        return "\(name): \(what)\(place == .host ? " (on the host)" : "")"
     }
 }

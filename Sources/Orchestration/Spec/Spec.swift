@@ -103,9 +103,9 @@ package struct LLMSpec: Hashable, Sendable {
 }
 
 package struct ObserveSpec: Hashable, Sendable {
-    package var traces = false
-    package var metrics = false
-    package var logs = false
+    package var traces = true
+    package var metrics = true
+    package var logs = true
     package var otlpEndpoint: String?
     package var serviceName: String?
     package var telemetryBufferSize: Int?
@@ -120,6 +120,8 @@ package struct AgentSpec: Hashable, Sendable {
     package var skills: [SkillSpec] = []
     package var timeoutSeconds: Int?
     package var outputFile: String?
+    package var outputSchema: OutputSchemaSpec?
+    package var outputRetries: Int?
     package var messaging: MessagingSpec?
     package var mode = Mode.task
 }
@@ -127,31 +129,4 @@ package struct AgentSpec: Hashable, Sendable {
 package struct MessagingSpec: Hashable, Sendable {
     package var enabled = false
     package var providerBridge: String?
-}
-
-package enum SkillSpec: Hashable, Sendable {
-    case agent(String)
-    case file(String)
-    case remote(String)
-    case cli(String)
-    case mcp(command: String, args: [String], env: [String: String])
-    case image(String, mount: String, readonly: Bool)
-    case inline(name: String, content: String)
-}
-
-extension SkillSpec {
-    /// The name of the directory that the agent finds it in; nil for one that is no text of the agent's.
-    ///
-    /// A file is called as it is named; `SKILL.md`, as in the Agent Skills specification, as its directory.
-    package var name: String? {
-        switch self {
-        case .inline(let name, _): return name
-        case .file(let path):
-            let components = path.split(separator: "/")
-            guard let file = components.last?.lowercased() else { return "" }
-            if file == "skill.md", components.count > 1 { return components[components.count - 2].lowercased() }
-            return String(file.lastIndex(of: ".").map { file[..<$0] } ?? file[...])
-        case .agent, .remote, .cli, .mcp, .image: return nil
-        }
-    }
 }

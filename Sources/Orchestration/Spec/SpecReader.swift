@@ -89,7 +89,7 @@ final class MapReader {
     private func label(_ key: String) -> String { path.isEmpty ? key : "\(path).\(key)" }
 
     /// The value of a key; nil, too, for an explicit nothing.
-    private func value(_ key: String) -> Node? {
+    func value(_ key: String) -> Node? {
         if !known.contains(key) { known.append(key) }
         guard let node = values[key]?.value, reader.visit(node) else { return nil }
         if case .scalar = node, node.isTagged(.null) { return nil }
@@ -241,7 +241,7 @@ final class MapReader {
 
 extension Node {
     /// Whether YAML's rules make it a value of that type.
-    fileprivate func isTagged(_ name: Tag.Name) -> Bool {
+    func isTagged(_ name: Tag.Name) -> Bool {
         tag == Tag(name)
     }
 }

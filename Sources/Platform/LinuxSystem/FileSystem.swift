@@ -25,6 +25,11 @@ package enum FileSystem {
         try OwnedFD.open(path, O_WRONLY | O_CREAT | O_TRUNC, mode: mode).writeAll(text)
     }
 
+    /// Adds to the end of a file, which is made where it is missing.
+    package static func append(_ bytes: [UInt8], to path: String, mode: UInt32 = 0o644) throws(SyscallError) {
+        try OwnedFD.open(path, O_WRONLY | O_CREAT | O_APPEND, mode: mode).writeAll(bytes)
+    }
+
     /// Makes a directory with its parents; one that exists is fine.
     package static func makeDirectories(_ path: String, mode: UInt32 = 0o755) throws(SyscallError) {
         var prefix = ""

@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import Foundation
 internal import LinuxSystem
 internal import Logging
+internal import OTLPExport
 internal import Primitives
 internal import Runs
 internal import Sandboxing
@@ -51,11 +52,14 @@ struct RunCommand: AsyncParsableCommand {
         let record = RecordedRun.begin(spec, file: file, environment: environment)
         if let record, !quiet { Console.error("run \(record.id)") }
         let hasBooted = Atomic(false)
+        let logger = try log.logger("voidbox")
+        let exporter = try spec.exporter(environment: environment, logger: logger, global.output)
         let runner = SpecRunner(
             spec,
             file: file,
             environment: environment,
-            logger: try log.logger("voidbox"),
+            logger: logger,
+            telemetry: exporter.map { RunTelemetry(sink: $0.sink, remote: $0.remote, now: { HostFacts.now }) },
             makeBackend: { try HostBackends.make($0, environment: environment) },
             observe: { event in
                 if case .ready = event { hasBooted.store(true, ordering: .relaxed) }
@@ -66,8 +70,15 @@ struct RunCommand: AsyncParsableCommand {
             directories: record?.directories,
         )
         let (result, _) = try await interruptible { [input] in
-            guard let record else { return await runner.run(input: input) }
-            return await record.listening { await runner.run(input: input) }
+            let report =
+                if let record {
+                    await record.listening { await runner.run(input: input) }
+                } else {
+                    await runner.run(input: input)
+                }
+            // In a task of its own: what ends the run must not end what is told of it.
+            await Task { await exporter?.sink.shutdown(within: .seconds(5)) }.value
+            return report
         }
         var report = try result.get()
         record?.end(&report)

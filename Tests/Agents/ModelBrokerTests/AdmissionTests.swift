@@ -1,3 +1,4 @@
+internal import BoxHTTP
 internal import HTTPTypes
 internal import ModelProviders
 internal import Primitives

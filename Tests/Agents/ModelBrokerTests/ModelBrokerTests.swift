@@ -1,6 +1,8 @@
 internal import AsyncHTTPClient
+internal import HTTPSupport
 internal import HTTPTypes
 internal import Hummingbird
+internal import JSONCoding
 internal import ModelBroker
 internal import ModelProviders
 internal import NIOCore

@@ -1,3 +1,4 @@
+internal import JSONCoding
 internal import ModelProviders
 internal import NIOHTTP1
 internal import Primitives
@@ -88,6 +89,52 @@ internal import Testing
                 let usage = await guest.broker.usage
                 #expect(usage.unmetered == 0)
                 #expect(usage.tokens.input > 100)
+            }
+        }
+    }
+
+    @Test func `the Responses API streams items, and its cached tokens are counted apart`() async throws {
+        let script = """
+            turns:
+              - text: I look.
+                tool_use: {name: shell, input: {command: ls}}
+                usage: {input_tokens: 100, output_tokens: 20, cache_read_input_tokens: 30}
+              - expect: {last_tool_result_contains: a.txt, last_user_text_contains: hi, request_contains: call_1}
+                text: Done.
+            """
+        func question(_ input: String, stream: Bool) -> String {
+            #"{"model":"gpt-x","stream":\#(stream),"tools":[{"type":"function","name":"shell"}],"input":\#(input)}"#
+        }
+        try await ModelProvider.withScript(script) { provider in
+            try await Guest.run(provider) { guest in
+                let streamed = try await guest.post("/v1/responses", question(#""hi""#, stream: true))
+                let events = events(streamed.body)
+                #expect(
+                    events.map(\.0) == [
+                        "response.created", "response.output_item.added", "response.output_text.delta",
+                        "response.output_item.done", "response.output_item.added", "response.output_item.done",
+                        "response.completed",
+                    ]
+                )
+                let call = events[5].1["item"]
+                #expect(call?["type"] == "function_call" && call?["name"] == "shell")
+                #expect(call?["arguments"] == #"{"command":"ls"}"#)
+                #expect(await guest.broker.usage.tokens == TokenCount(input: 100, output: 20, cacheRead: 30))
+                let items = """
+                    [{"type":"message","role":"user","content":[{"type":"input_text","text":"hi"}]},
+                    {"type":"function_call","call_id":"call_1","name":"shell","arguments":"{}"},
+                    {"type":"function_call_output","call_id":"call_1","output":"a.txt"}]
+                    """
+                let whole = try #require(try await guest.post("/v1/responses", question(items, stream: false)).json)
+                #expect(whole["status"] == "completed")
+                let text = whole["output"]?.arrayValue?.first?["content"]?.arrayValue?.first?["text"]
+                #expect(text == "Done.")
+                let usage = await guest.broker.usage
+                #expect(usage.unmetered == 0 && usage.models["gpt-x"]?.responses == 2)
+                let missing = try await guest.post("/v1/responses", "{}")
+                #expect(
+                    missing.status == 400 && missing.json?["error"]?["message"]?.stringValue?.contains("input") == true
+                )
             }
         }
     }

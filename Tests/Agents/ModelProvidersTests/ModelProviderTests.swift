@@ -99,14 +99,14 @@ internal import Testing
         #expect(!environment.values.contains { $0.contains("sk-real") })
     }
 
-    @Test(arguments: ["claude-personal", "codex"])
+    @Test(arguments: ["claude-personal"])
     func `a provider of the reference that is not built says so`(_ word: String) {
         #expect(throws: ModelProviderError.notBuiltYet(provider: word)) { try provider(word) }
     }
 
     @Test(arguments: ["", "Claude", "gpt", "ollama "])
     func `an unknown provider is an error that lists the known ones`(_ word: String) {
-        let known = ["claude", "custom", "lm-studio", "ollama", "scripted"]
+        let known = ["claude", "codex", "custom", "lm-studio", "ollama", "scripted"]
         let error = ModelProviderError.unknownProvider(word, known: known)
         #expect(throws: error) { try provider(word) }
         #expect(known.allSatisfy { error.description.contains($0) })

@@ -4,6 +4,7 @@ import SandboxMock
 import Sandboxing
 import Spec
 import Synchronization
+import Telemetry
 
 @testable import Runs
 
@@ -31,6 +32,7 @@ final class MockRuns: Sendable {
         _ text: String,
         programs: [String: MockProgram] = [:],
         input: String? = nil,
+        telemetry: (any TelemetrySink)? = nil,
         watch: @escaping @Sendable (RunEvent) async -> Void = { _ in },
     ) async throws -> RunReport {
         let file = place.appending(path: "s.yaml").path
@@ -40,6 +42,7 @@ final class MockRuns: Sendable {
             file: file,
             environment: [:],
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+            telemetry: telemetry.map { RunTelemetry(sink: $0, remote: nil, now: { 1 }) },
             makeBackend: { _ in MockBackend(programs: programs) },
             observe: { event in
                 self.seen.withLock { $0.append(event) }

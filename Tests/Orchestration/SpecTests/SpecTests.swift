@@ -47,7 +47,7 @@ import Testing
         }
         #expect(agent.skills.count == 4)
         #expect(agent.timeoutSeconds == 60 && agent.mode == .task && agent.outputFile == nil)
-        #expect(agent.agent == .claudeCode)
+        #expect(agent.skills.agent(for: spec.llm?.provider) == .claudeCode)
     }
 
     @Test func `JSON is read with positions like YAML`() throws {
@@ -308,7 +308,10 @@ import Testing
             ["VOIDBOX_LLM_PROVIDER": "olama"],
             "VOIDBOX_LLM_PROVIDER: unknown provider \"olama\"; did you mean \"ollama\"?"
         ),
-        (["VOIDBOX_LLM_PROVIDER": "codex"], "VOIDBOX_LLM_PROVIDER: the provider \"codex\" is not built yet"),
+        (
+            ["VOIDBOX_LLM_PROVIDER": "claude-personal"],
+            "VOIDBOX_LLM_PROVIDER: the provider \"claude-personal\" is not built yet"
+        ),
         (["VOIDBOX_LLM_PROVIDER": "custom"], "VOIDBOX_LLM_PROVIDER: custom needs an address; set VOIDBOX_LLM_BASE_URL"),
         (
             ["VOIDBOX_LLM_PROVIDER": "scripted"],

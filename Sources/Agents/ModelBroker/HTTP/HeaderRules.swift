@@ -1,3 +1,4 @@
+internal import BoxHTTP
 internal import HTTPTypes
 internal import ModelProviders
 internal import Primitives
@@ -25,6 +26,8 @@ enum HeaderRules {
         case .none: break
         case .apiKey(let key):
             result[.apiKey] = key.reveal()
+        case .bearer(let key):
+            result[.authorization] = "Bearer \(key.reveal())"
         case .apiKeyAndBearer(let key):
             result[.apiKey] = key.reveal()
             result[.authorization] = "Bearer \(key.reveal())"
@@ -53,14 +56,7 @@ enum HeaderRules {
 }
 
 extension HTTPField.Name {
-    static let apiKey = HTTPField.Name(lowercase: "x-api-key")
     static let shouldRetry = HTTPField.Name(lowercase: "x-should-retry")
-
-    /// For literals: RFC 9110 tokens.
-    private init(lowercase name: StaticString) {
-        guard let parsed = HTTPField.Name("\(name)") else { preconditionFailure("\(name) is no field name") }
-        self = parsed
-    }
 }
 
 extension Substring {

@@ -1,4 +1,4 @@
-internal import FoundationEssentials
+internal import JSONCoding
 internal import Primitives
 
 /// Whose API a client speaks, and so which errors it understands.
@@ -39,20 +39,5 @@ enum ModelDialect: Hashable {
         case 529: "overloaded_error"
         default: "api_error"
         }
-    }
-}
-
-extension JSONValue {
-    /// Compact, with sorted keys.
-    var encoded: [UInt8] {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        // Encoding throws only for numbers that are not finite; such a document is a bug of ours, and null shows it.
-        guard let data = try? encoder.encode(self) else { return Array("null".utf8) }
-        return Array(data)
-    }
-
-    init(decoding bytes: some Sequence<UInt8>) throws {
-        self = try JSONDecoder().decode(JSONValue.self, from: Data(bytes))
     }
 }

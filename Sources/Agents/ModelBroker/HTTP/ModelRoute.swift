@@ -7,6 +7,8 @@ enum ModelRoute: Hashable {
     case countTokens
     /// OpenAI's Chat Completions API.
     case chatCompletions
+    /// OpenAI's Responses API.
+    case responses
     case models
     /// Agents ask for the root to see whether anybody is there; the broker answers itself.
     case root
@@ -26,6 +28,7 @@ enum ModelRoute: Hashable {
         case "/v1/messages": route = .messages
         case "/v1/messages/count_tokens": route = .countTokens
         case "/v1/chat/completions": route = .chatCompletions
+        case "/v1/responses": route = .responses
         case "/v1/models": route = .models
         default:
             guard Self.isModelPath(path) else { throw .unknownPath }
@@ -41,13 +44,13 @@ enum ModelRoute: Hashable {
         switch self {
         case .root: [.head, .get]
         case .models: [.get]
-        case .messages, .countTokens, .chatCompletions: [.post]
+        case .messages, .countTokens, .chatCompletions, .responses: [.post]
         }
     }
 
     /// How errors are written down for whoever asks here.
     var dialect: ModelDialect {
-        self == .chatCompletions ? .openAI : .anthropic
+        self == .chatCompletions || self == .responses ? .openAI : .anthropic
     }
 
     /// `/v1/models/{id}`

@@ -1,3 +1,4 @@
+internal import BoxHTTP
 internal import HTTPTypes
 internal import HummingbirdCore
 internal import Logging
@@ -188,7 +189,7 @@ struct RequestHandler: Sendable {
     }
 
     private func settle(_ reading: UsageReading, _ status: Int, _ route: ModelRoute) async {
-        let isAnswer = route == .messages || route == .chatCompletions
+        let isAnswer = [.messages, .chatCompletions, .responses].contains(route)
         if isAnswer { ledger.metered(reading, mustHaveTokens: status < 400 && reading.errorMessage == nil) }
         guard status >= 400 || reading.errorMessage != nil else { return }
         let message = reading.errorMessage.map { redacted($0).forMessage } ?? ""

@@ -18,7 +18,7 @@ struct ResponseMeter {
     private let limit: Int
     private(set) var reading = UsageReading()
     private(set) var byteCount = 0
-    /// A stream of Anthropic's API says where it begins and ends; nothing else does.
+    /// A stream of Anthropic's API or of OpenAI's Responses says where it begins and ends; nothing else does.
     private var hasStarted = false
     private var hasStopped = false
 
@@ -55,12 +55,14 @@ struct ResponseMeter {
 
     private mutating func take(_ event: SSEParser.Event) {
         switch event.name {
-        case "message_start": hasStarted = true
-        case "message_stop", "error": hasStopped = true
+        case "message_start", "response.created": hasStarted = true
+        case "message_stop", "error", "response.completed", "response.failed", "response.incomplete": hasStopped = true
         default: break
         }
         // Most events carry a piece of text; decoding each would cost more than passing it on.
-        guard event.data.contains(sequence: Array("\"usage\"".utf8)) || event.name == "error" else { return }
+        guard
+            event.data.contains(sequence: Array("\"usage\"".utf8)) || ["error", "response.failed"].contains(event.name)
+        else { return }
         reading.take(json: event.data)
     }
 

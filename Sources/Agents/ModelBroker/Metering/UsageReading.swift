@@ -15,9 +15,18 @@ struct UsageReading: Hashable {
     mutating func take(json: some Sequence<UInt8>) {
         // A document that is none, or is shaped differently, has nothing to say about tokens.
         guard let document = try? JSONDecoder().decode(Document.self, from: Data(json)) else { return }
-        if let name = document.message?.value?.model ?? document.model, !name.isEmpty { model = name }
-        if let message = document.error?.value?.message { errorMessage = message }
-        guard let usage = document.message?.value?.usage?.value ?? document.usage?.value else { return }
+        let inner = document.message?.value ?? document.response?.value
+        if let name = inner?.model ?? document.model, !name.isEmpty { model = name }
+        if let message = (document.error ?? inner?.error)?.value?.message { errorMessage = message }
+        guard let usage = inner?.usage?.value ?? document.usage?.value else { return }
+        if let details = usage.input_tokens_details {
+            // Of the Responses API: cached tokens are a part of the input.
+            let cached = details.value?.cached_tokens ?? 0
+            replace(\.input, usage.input_tokens.map { $0 - min(cached, $0) })
+            replace(\.cacheRead, cached)
+            replace(\.output, usage.output_tokens)
+            return
+        }
         if usage.isOpenAI {
             let cached = usage.prompt_tokens_details?.value?.cached_tokens ?? 0
             replace(\.input, usage.prompt_tokens.map { $0 - min(cached, $0) })
@@ -48,6 +57,8 @@ struct UsageReading: Hashable {
     private struct Document: Decodable {
         var model: String?
         var message: Lenient<Message>?
+        /// Of an event of the Responses API.
+        var response: Lenient<Message>?
         var usage: Lenient<Usage>?
         var error: Lenient<ErrorBody>?
     }
@@ -55,6 +66,7 @@ struct UsageReading: Hashable {
     private struct Message: Decodable {
         var model: String?
         var usage: Lenient<Usage>?
+        var error: Lenient<ErrorBody>?
     }
 
     private struct ErrorBody: Decodable {
@@ -67,6 +79,7 @@ struct UsageReading: Hashable {
         var cache_creation_input_tokens: Int?
         var cache_read_input_tokens: Int?
         var cache_creation: Lenient<CacheCreation>?
+        var input_tokens_details: Lenient<PromptDetails>?
         var prompt_tokens: Int?
         var completion_tokens: Int?
         var prompt_tokens_details: Lenient<PromptDetails>?

@@ -110,8 +110,11 @@ extension ModelScript.Failure {
 
 extension ModelScript.Expectation {
     fileprivate init(_ reader: YAMLReader) throws(ModelScriptError) {
-        let members = try reader.members(known: ["last_tool_result_contains", "last_user_text_contains"])
+        let members = try reader.members(known: [
+            "last_tool_result_contains", "last_user_text_contains", "request_contains",
+        ])
         lastToolResultContains = try members["last_tool_result_contains"]?.string()
         lastUserTextContains = try members["last_user_text_contains"]?.string()
+        requestContains = try members["request_contains"]?.string()
     }
 }

@@ -49,5 +49,7 @@ struct ModelScript: Hashable, Sendable {
     struct Expectation: Hashable, Sendable {
         var lastToolResultContains: String?
         var lastUserTextContains: String?
+        /// Anywhere in the conversation.
+        var requestContains: String?
     }
 }

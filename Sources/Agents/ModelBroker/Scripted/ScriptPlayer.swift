@@ -1,3 +1,4 @@
+internal import JSONCoding
 internal import Primitives
 
 /// Decides which turn a request gets. Actor: requests that come at the same time get turns one after the other.
@@ -71,6 +72,9 @@ extension ModelScript.Expectation {
             guard result.contains(wanted) else {
                 return "a tool result with \"\(wanted)\", but it is \"\(result.prefix(200))\""
             }
+        }
+        if let wanted = requestContains, !conversation.messages.encoded.contains(sequence: Array(wanted.utf8)) {
+            return "\"\(wanted)\" in the conversation, but it is not there"
         }
         if let wanted = lastUserTextContains {
             let text = conversation.lastUserText ?? ""

@@ -1,3 +1,4 @@
+internal import JSONCoding
 internal import Primitives
 
 /// What a scripted model looks at in a request.
@@ -15,12 +16,18 @@ struct ScriptedConversation: Sendable {
         let message: String
     }
 
-    init(body: [UInt8]) throws(Malformed) {
+    /// - Parameter isResponses: True for OpenAI's Responses API, where the messages are `input`, text or a list of items.
+    init(body: [UInt8], isResponses: Bool = false) throws(Malformed) {
         guard let document = try? JSONValue(decoding: body), document.objectValue != nil else {
             throw Malformed(message: "the request's body is no JSON object")
         }
-        guard let messages = document["messages"], let list = messages.arrayValue, !list.isEmpty else {
-            throw Malformed(message: "messages: must be a list with at least one message")
+        let key = isResponses ? "input" : "messages"
+        var messages = document[key]
+        if isResponses, case .string? = messages {
+            messages = .array([.object(["role": "user", "content": messages ?? .null])])
+        }
+        guard let messages, let list = messages.arrayValue, !list.isEmpty else {
+            throw Malformed(message: "\(key): must be a list with at least one message")
         }
         guard let model = document["model"]?.stringValue, !model.isEmpty else {
             throw Malformed(message: "model: must be the name of a model")
@@ -36,10 +43,13 @@ struct ScriptedConversation: Sendable {
     /// About four bytes make a token.
     var estimatedTokens: Int { max(size / 4, 1) }
 
-    /// The newest tool result: a `tool_result` block, or a message of the role `tool`.
+    /// The newest tool result: a `tool_result` block, a message of the role `tool`, or an item `function_call_output`.
     var lastToolResult: String? {
         for message in (messages.arrayValue ?? []).reversed() {
             if message["role"]?.stringValue == "tool" { return Self.text(message["content"]) }
+            if let type = message["type"]?.stringValue, type.hasSuffix("_call_output") {
+                return Self.text(message["output"])
+            }
             for block in (message["content"]?.arrayValue ?? []).reversed()
             where block["type"]?.stringValue == "tool_result" {
                 return Self.text(block["content"])

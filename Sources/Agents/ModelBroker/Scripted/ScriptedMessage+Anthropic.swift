@@ -1,3 +1,4 @@
+internal import JSONCoding
 internal import Primitives
 
 /// Anthropic's Messages API.

@@ -1,3 +1,4 @@
+internal import JSONCoding
 internal import Primitives
 
 /// OpenAI's Chat Completions API.

@@ -1,3 +1,4 @@
+internal import JSONCoding
 internal import Primitives
 
 /// An answer of a scripted model, before it is put in the words of a dialect.

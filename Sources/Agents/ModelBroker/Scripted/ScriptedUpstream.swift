@@ -1,5 +1,6 @@
 internal import AsyncAlgorithms
 internal import HTTPTypes
+internal import JSONCoding
 internal import NIOCore
 internal import Primitives
 internal import Synchronization
@@ -21,12 +22,12 @@ final class ScriptedUpstream: ModelUpstream {
         switch request.route {
         case .root: return .json(200, .object([:]))
         case .models: return .json(200, Self.models)
-        case .countTokens, .messages, .chatCompletions: break
+        case .countTokens, .messages, .chatCompletions, .responses: break
         }
         let conversation: ScriptedConversation
         let body = try await request.collectBody()
         do throws(ScriptedConversation.Malformed) {
-            conversation = try ScriptedConversation(body: body)
+            conversation = try ScriptedConversation(body: body, isResponses: request.route == .responses)
         } catch {
             return .error(request.route, status: 400, type: "invalid_request_error", error.message)
         }
@@ -88,13 +89,21 @@ extension UpstreamResponse {
         _ route: ModelRoute,
         cutAfter cut: Int?,
     ) -> UpstreamResponse {
-        let isOpenAI = route == .chatCompletions
         guard conversation.isStreaming else {
-            let document = isOpenAI ? message.openAIDocument : message.anthropicDocument
+            let document =
+                switch route {
+                case .chatCompletions: message.openAIDocument
+                case .responses: message.responsesDocument
+                default: message.anthropicDocument
+                }
             return whole(200, "application/json", document.encoded, cutAfter: cut)
         }
         let stream =
-            isOpenAI ? message.openAIStream(withUsage: conversation.wantsStreamUsage) : message.anthropicStream
+            switch route {
+            case .chatCompletions: message.openAIStream(withUsage: conversation.wantsStreamUsage)
+            case .responses: message.responsesStream
+            default: message.anthropicStream
+            }
         var response = whole(200, "text/event-stream; charset=utf-8", stream, cutAfter: cut)
         // A stream does not know its length.
         response.headers[.contentLength] = nil

@@ -182,16 +182,9 @@ extension SpecRunner {
         spec.sandbox.mounts += data.mounts(of: box)
         spec.llm = box.llm ?? spec.llm
         spec.body = .agent(AgentSpec(box))
-        var runner = SpecRunner(
-            spec,
-            file: file,
-            environment: environment,
-            logger: logger,
-            makeBackend: { try backend.backend($0) },
-            observe: observe,
-            control: control,
-            directories: directories,
-        )
+        var runner = self
+        runner.spec = spec
+        runner.makeBackend = { try backend.backend($0) }
         runner.grace = .seconds(pipeline.cancelGraceSeconds)
         return runner
     }

@@ -47,7 +47,9 @@ struct ServiceRun: Sendable {
         await runner.observe(.stageStarted(stage, attempt: 1))
         let session: any ExecSession
         do {
-            session = try await box.exec(ExecRequest([step.program] + step.args))
+            var request = ExecRequest([step.program] + step.args)
+            request.environment.merge(runner.telemetry?.execBegan(stage, program: step.program) ?? [:]) { $1 }
+            session = try await box.exec(request)
         } catch is CancellationError {
             return cancelled
         } catch {
@@ -119,6 +121,7 @@ struct ServiceRun: Sendable {
                     if case .log(let text) = service.readiness, line.contains(text) { onText() }
                 }
                 if case .exited(let exit) = event {
+                    runner.telemetry?.execEnded(stage, program: step.program, .success(exit))
                     if log.droppedBytes > 0 {
                         await runner.observe(.stageOutputClosed(stage, droppedBytes: log.droppedBytes))
                     }

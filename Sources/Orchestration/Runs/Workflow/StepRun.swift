@@ -56,16 +56,20 @@ struct StepRun: Sendable {
     private func runOnce(input: [UInt8]) async throws -> (StageReport, [UInt8]?) {
         var request = ExecRequest([step.program] + step.args)
         request.timeout = step.timeoutSeconds.map { .seconds($0) }
+        let telemetry = runner.telemetry
+        request.environment.merge(telemetry?.execBegan(stage, program: step.program) ?? [:]) { $1 }
         var log = StepLog()
         do {
             let result = try await box.run(request, input: input, outputLimit: Self.outputLimit) { event in
                 for (stream, line) in log.lines(of: event) { await runner.observe(.stageOutput(stage, stream, line)) }
             }
+            telemetry?.execEnded(stage, program: step.program, .success(result.exit))
             if log.droppedBytes > 0 {
                 await runner.observe(.stageOutputClosed(stage, droppedBytes: log.droppedBytes))
             }
             return (StageReport(step.name, result, step.timeoutSeconds), result.stdout)
         } catch let error as SandboxError where error.code != .machineEnded {
+            telemetry?.execEnded(stage, program: step.program, .failure(error))
             return (StageReport(name: step.name, status: .failed, error: error.description), nil)
         }
     }

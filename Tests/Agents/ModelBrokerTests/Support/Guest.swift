@@ -1,5 +1,6 @@
 internal import AsyncHTTPClient
 internal import Foundation
+internal import HTTPSupport
 internal import Logging
 internal import ModelBroker
 internal import ModelProviders

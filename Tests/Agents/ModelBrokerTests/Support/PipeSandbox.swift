@@ -1,4 +1,5 @@
 internal import AsyncAlgorithms
+internal import HTTPSupport
 internal import Sandboxing
 
 /// A box whose connections are made of nothing but rendezvous: a byte that nobody takes is a byte that nobody sent.

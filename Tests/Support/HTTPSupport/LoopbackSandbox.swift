@@ -2,14 +2,16 @@ internal import AsyncAlgorithms
 internal import NIOCore
 internal import NIOPosix
 internal import Primitives
-internal import Sandboxing
+package import Sandboxing
 internal import Synchronization
 
 /// A box that is none: its loopback is the host's, so that real clients can play the guest.
-final class LoopbackSandbox: OnlyListens {
-    let identity = SandboxIdentity(name: "loopback", backend: .mock)
+package final class LoopbackSandbox: OnlyListens {
+    package init() {}
 
-    func listen(port: UInt16) async throws -> any TunnelListener {
+    package let identity = SandboxIdentity(name: "loopback", backend: .mock)
+
+    package func listen(port: UInt16) async throws -> any TunnelListener {
         let server = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
             .bind(host: "127.0.0.1", port: Int(port)) { channel in
                 channel.eventLoop.makeCompletedFuture {

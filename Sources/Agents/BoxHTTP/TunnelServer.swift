@@ -1,20 +1,36 @@
-internal import HummingbirdCore
+package import HummingbirdCore
 internal import LinuxSystem
 internal import Logging
-internal import ModelProviders
 internal import NIOCore
 internal import NIOPosix
 internal import Sandboxing
 internal import Synchronization
 
+/// Answers one request of a program in a box.
+package typealias BoxResponder = @concurrent @Sendable (Request, consuming ResponseWriter) async throws -> Void
+
+/// What the programs of one box may ask of a server on the host.
+package struct BoxServerLimits: Hashable, Sendable {
+    /// At a time.
+    package var maxConnections: Int
+    /// How long a guest that does not read may keep a connection that the server has ended.
+    package var lingerTimeout: Duration
+
+    package init(maxConnections: Int = 256, lingerTimeout: Duration = .seconds(5)) {
+        self.maxConnections = maxConnections
+        self.lingerTimeout = lingerTimeout
+    }
+}
+
 /// Speaks HTTP/1.1 with the programs in one box. Each tunnel ends in one half of a socket pair, and the HTTP server has the
 /// other: there is no address on the host that anybody else could connect to.
 struct TunnelServer: Sendable {
     let listener: any TunnelListener
-    let handler: RequestHandler
-    let token: BoxToken
-    let limits: ModelBrokerLimits
+    let limits: BoxServerLimits
     let logger: Logger
+    /// Called for a connection beyond the limit, which is closed.
+    let onRefusal: @Sendable () -> Void
+    let respond: BoxResponder
 
     /// Returns when the listener is closed, the box has ended, or the task is cancelled, and no connection is left.
     @concurrent
@@ -24,7 +40,7 @@ struct TunnelServer: Sendable {
             do {
                 while let connection = try await listener.nextConnection() {
                     guard open.enter() else {
-                        handler.ledger.refused(.tooManyConnections)
+                        onRefusal()
                         await connection.close()
                         continue
                     }
@@ -35,7 +51,7 @@ struct TunnelServer: Sendable {
                 }
             } catch {
                 // The box ended or the task was cancelled; if the listener broke, the agent's next call fails and says so.
-                logger.debug("model broker stops listening", metadata: ["error": "\(error)"])
+                logger.debug("a server for a box stops listening", metadata: ["error": "\(error)"])
             }
             group.cancelAll()
         }
@@ -46,9 +62,7 @@ struct TunnelServer: Sendable {
         do {
             // From here NIO owns the descriptors.
             let pair = try OwnedFD.socketPair(nonBlocking: true).relinquish()
-            let server = HTTP1Channel { [handler, token] request, writer, _ in
-                try await handler.respond(to: request, token: token, writer: writer)
-            }
+            let server = HTTP1Channel { [respond] request, writer, _ in try await respond(request, writer) }
             let (http, wire) = try await connect(pair, server)
             await withTaskGroup { group in
                 group.addTask { await server.handle(value: http, logger: logger) }
@@ -56,13 +70,13 @@ struct TunnelServer: Sendable {
                 do {
                     try await relay.run(wire)
                 } catch {
-                    logger.debug("model connection broke", metadata: ["error": "\(error)"])
+                    logger.debug("a connection of a box broke", metadata: ["error": "\(error)"])
                 }
                 // Nobody is left to read an answer: the endpoint need not write it.
                 group.cancelAll()
             }
         } catch {
-            logger.warning("model connection cannot be served", metadata: ["error": "\(error)"])
+            logger.warning("a connection of a box cannot be served", metadata: ["error": "\(error)"])
         }
         await connection.close()
     }

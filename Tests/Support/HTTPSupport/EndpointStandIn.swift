@@ -1,28 +1,30 @@
-internal import HTTPTypes
-internal import Hummingbird
-internal import Logging
+package import HTTPTypes
+package import Hummingbird
+package import Logging
 internal import NIOCore
 internal import Synchronization
 
 /// A model's endpoint on the host's loopback that answers as the test says and remembers what it was asked.
-final class EndpointStandIn: Sendable {
-    struct Seen: Sendable {
-        var method: String
-        var target: String
-        var headers: HTTPFields
-        var body: [UInt8]
+package final class EndpointStandIn: Sendable {
+    package struct Seen: Sendable {
+        package var method: String
+        package var target: String
+        package var headers: HTTPFields
+        package var body: [UInt8]
     }
+
+    package init() {}
 
     struct NotRunning: Error {}
 
-    typealias Answer = @Sendable (Seen) async throws -> Response
+    package typealias Answer = @Sendable (Seen) async throws -> Response
 
     private let seenRequests = Mutex<[Seen]>([])
 
-    var seen: [Seen] { seenRequests.withLock { $0 } }
+    package var seen: [Seen] { seenRequests.withLock { $0 } }
 
     /// Runs while `body` does, at the base URL that it gets.
-    func run<Result: Sendable>(
+    package func run<Result: Sendable>(
         answer: @escaping Answer,
         _ body: @Sendable @escaping (String) async throws -> Result,
     ) async throws -> Result {
@@ -56,7 +58,7 @@ final class EndpointStandIn: Sendable {
 }
 
 extension Response {
-    static func json(_ status: Int, _ text: String) -> Response {
+    package static func json(_ status: Int, _ text: String) -> Response {
         Response(
             status: HTTPResponse.Status(code: status),
             headers: [.contentType: "application/json"],
@@ -65,7 +67,7 @@ extension Response {
     }
 
     /// Server-sent events, a chunk for each.
-    static func events(_ events: [String]) -> Response {
+    package static func events(_ events: [String]) -> Response {
         Response(
             status: .ok,
             headers: [.contentType: "text/event-stream"],
@@ -78,5 +80,5 @@ extension Response {
 }
 
 extension Logger {
-    static var silent: Logger { Logger(label: "test") { _ in SwiftLogNoOpLogHandler() } }
+    package static var silent: Logger { Logger(label: "test") { _ in SwiftLogNoOpLogHandler() } }
 }

@@ -1,12 +1,12 @@
-internal import HTTPTypes
-internal import Primitives
+package import HTTPTypes
+package import Primitives
 
-/// The secret that a box proves itself with: it opens the broker's door for one box and is worth nothing elsewhere.
-struct BoxToken: Sendable {
-    let value: Secret<String>
+/// The secret that a box proves itself with: it opens a door of the host for one box and is worth nothing elsewhere.
+package struct BoxToken: Sendable {
+    package let value: Secret<String>
 
     /// 256 bits from the kernel.
-    init() {
+    package init() {
         var generator = SystemRandomNumberGenerator()
         let digits = Array("0123456789abcdef")
         let random = (0..<64).map { _ in digits[Int.random(in: 0..<16, using: &generator)] }
@@ -14,7 +14,7 @@ struct BoxToken: Sendable {
     }
 
     /// True where one of the two places that a client may put its key has the token.
-    func opens(_ fields: HTTPFields) -> Bool {
+    package func opens(_ fields: HTTPFields) -> Bool {
         var matches = false
         for candidate in fields[values: .apiKey] {
             // The comparison stands first so that every candidate is compared.
@@ -38,4 +38,14 @@ struct BoxToken: Sendable {
         }
         return difference == 0
     }
+}
+
+extension HTTPField.Name {
+    /// For literals: RFC 9110 tokens.
+    package init(lowercase name: StaticString) {
+        guard let parsed = HTTPField.Name("\(name)") else { preconditionFailure("\(name) is no field name") }
+        self = parsed
+    }
+
+    package static let apiKey = HTTPField.Name(lowercase: "x-api-key")
 }
