@@ -54,7 +54,7 @@ enum ContractBackend: String, CaseIterable, Sendable, CustomTestStringConvertibl
             let boot =
                 self == .mock
                 ? BootArtifacts(kernel: "", initramfs: "", rootDisk: "")
-                : try locator.bootArtifacts(kernel: nil, initramfs: nil, isReadable: HostFacts.mayRead)
+                : try locator.bootArtifacts()
             var configuration = SandboxConfiguration(name: name, boot: boot)
             configuration.memory = Self.memory
             configuration.vcpus = Self.vcpus
