@@ -141,6 +141,8 @@ let table: [Module] = [
         name: "SandboxKVM",
         layer: .sandbox,
         uses: ["Jail", "LinuxSystem", "Primitives", "Sandboxing", "WorkerProtocol"],
+        tested: true,
+        testUses: ["LinuxSystem", "Sandboxing"],
     ),
     Module(name: "SandboxMock", layer: .sandbox, uses: ["Primitives", "Sandboxing"]),
     Module(

@@ -24,8 +24,7 @@ let directory = FileManager.default.temporaryDirectory.appending(path: "voidbox-
 try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
 defer { try? FileManager.default.removeItem(at: directory) }
 
-let boot = try AssetLocator(environment: environment)
-    .bootArtifacts(kernel: nil, initramfs: nil, isReadable: HostFacts.mayRead)
+let boot = try AssetLocator(environment: environment).bootArtifacts()
 var configuration = SandboxConfiguration(name: "bench", boot: boot)
 configuration.memory = .mebibytes(512)
 configuration.vcpus = 1

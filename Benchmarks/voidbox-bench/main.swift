@@ -24,8 +24,7 @@ let directory = temporary.appending(path: "\(prefix)\(getpid())")
 try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
 defer { try? FileManager.default.removeItem(at: directory) }
 
-let boot = try AssetLocator(environment: environment)
-    .bootArtifacts(kernel: nil, initramfs: nil, isReadable: HostFacts.mayRead)
+let boot = try AssetLocator(environment: environment).bootArtifacts()
 var configuration = SandboxConfiguration(name: "bench", boot: boot)
 configuration.memory = .mebibytes(512)
 configuration.vcpus = 2
@@ -34,7 +33,7 @@ let backend = try QEMUBackend(
     environment: environment,
     virtualization: HostVirtualization(mayOpenKVM: false, hasHardwareVirtualization: false),
 )
-let qemu = try QEMUProgram.locate(environment: environment)
+let qemu = try HostProgram.qemu.locate(environment: environment)
 let peerInitramfs = try PeerMachine.makeInitramfs(in: directory)
 var results: [Figure] = []
 

@@ -29,6 +29,7 @@ void random_requests(struct device *);
 void block_requests(struct device *);
 void frames(struct device *);
 void vsock_packets(struct device *);
+void vsock_streams(struct device *);
 void file_requests(struct device *);
 void console_flood(struct device *);
 void large_requests(struct device *);

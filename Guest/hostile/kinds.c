@@ -181,6 +181,91 @@ void vsock_packets(struct device *d) {
     check(serves(d), "it serves after packets");
 }
 
+#define ROOMS 64
+
+static void give_room(struct device *d, struct queue *receive, u16 id) {
+    describe(receive, id, receive->data + 4096ULL * id, 4096, D_WRITE, 0);
+    offer(receive, id);
+    kick(d, receive);
+}
+
+static bool start_with_room(struct device *d) {
+    if (!start(d)) return false;
+    for (u16 id = 0; id < ROOMS; id++) give_room(d, &d->queues[0], id);
+    return true;
+}
+
+/// Counts what the host said, by operation, and makes room again.
+static void hear(struct device *d, struct queue *receive, u64 *heard) {
+    while (has_used(receive)) {
+        u16 id = (u16)load32((u64)receive->used + 4 + 8 * (u64)(receive->seen % receive->size));
+        receive->seen++;
+        if (id >= ROOMS) continue;
+        heard[load16(receive->data + 4096ULL * id + 30) % 8]++;
+        give_room(d, receive, id);
+    }
+}
+
+/// Connections that come about, and then break every rule of their credit and their order: that costs the connection, and not
+/// the device. To ports of the host whose programs talk, do not read, or are not there.
+static void broken_streams(struct device *d) {
+    check(start_with_room(d), "it starts");
+    struct queue *q = &d->queues[1];
+    u64 begin = now(), count = 0, heard[8] = {0};
+    const u16 operations[] = {1, 1, 5, 5, 5, 6, 7, 4, 3, 2};
+    while (count < 10 * LEAST_ROUNDS || now() - begin < 2 * duration) {
+        u16 operation = operations[random() % 10];
+        u32 port = (u32)(random() % 64), length = operation == 5 ? (u32)(random() % 0x8000) : 0;
+        vsock_packet(q, operation, port, length);
+        store32(q->data + 20, 1024 + port % 4);
+        // Sometimes without a lie about credit, so that data flows both ways.
+        if (random() % 2) {
+            store32(q->data + 36, 0x10000);
+            store32(q->data + 40, 0);
+        }
+        describe(q, 0, q->data, 44, length ? D_NEXT : 0, 1);
+        if (length) describe(q, 1, q->data + 0x1000, length, 0, 0);
+        offer(q, 0);
+        kick(d, q);
+        check(take_used(q, 0, 10000), "a packet is taken where there is room for answers");
+        hear(d, &d->queues[0], heard);
+        count++;
+        if (is_broken(d)) break;
+    }
+    say("%u packets, %u connections, %u of data", count, heard[2], heard[5]);
+    say("%u resets, %u shutdowns", heard[3], heard[4]);
+    check(!is_broken(d), "a broken connection does not break the device");
+    check(heard[2] > 0 && heard[3] > 0, "some are connected, some refused");
+}
+
+/// Connects to ever new ports without room for answers: what the host owes is bounded, and is paid when there is room.
+static void unanswered_connects(struct device *d) {
+    check(start(d), "it starts");
+    struct queue *q = &d->queues[1];
+    u64 count = 0, heard[8] = {0};
+    do {
+        vsock_packet(q, 1, (u32)count, 0);
+        // Half of them where nobody is.
+        store32(q->data + 20, 1024 + (u32)(count % 2) * 8);
+        describe(q, 0, q->data, 44, 0, 0);
+        offer(q, 0);
+        kick(d, q);
+    } while (take_used(q, 0, 500) && count++ < 4096);
+    check(count < 4096, "connects that are not answered come to an end");
+    for (u16 id = 0; id < ROOMS; id++) give_room(d, &d->queues[0], id);
+    u64 begin = now();
+    while (!has_used(q) && now() - begin < 10000) hear(d, &d->queues[0], heard);
+    check(has_used(q), "it goes on where there is room");
+    say("%u connects without an answer", count);
+}
+
+void vsock_streams(struct device *d) {
+    if (d->kind != VSOCK) return;
+    broken_streams(d);
+    unanswered_connects(d);
+    check(serves(d), "it serves after broken streams");
+}
+
 // MARK: Shares
 
 void file_requests(struct device *d) {

@@ -24,6 +24,7 @@ static const device_case device_cases[] = {
     [14] = changing_descriptors,
     [15] = random_requests,
     [16] = truncated_disk,
+    [17] = vsock_streams,
 };
 
 typedef void (*machine_case)(void);

@@ -123,7 +123,3 @@ int clinux_seccomp_install(const struct sock_filter *instructions, uint16_t coun
     struct sock_fprog program = {.len = count, .filter = (struct sock_filter *)instructions};
     return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0 ? -errno : 0;
 }
-
-int clinux_seccomp_knows_action(uint32_t action) {
-    return syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) < 0 ? -errno : 0;
-}

@@ -109,6 +109,15 @@ package final class EventLoop {
         return Watch(token: token)
     }
 
+    /// Calls `body` while `descriptor` has something to read, or its end, until it returns false. The caller keeps the
+    /// descriptor open until then.
+    package func whileReadable(_ descriptor: borrowing OwnedFD, _ body: @escaping () -> Bool) throws(SyscallError) {
+        var watch: Watch?
+        watch = try self.watch(descriptor, for: .readable) { [unowned self] _ in
+            if !body(), let watch { remove(watch) }
+        }
+    }
+
     package func change(_ watch: Watch, to interest: Interest) {
         guard let entry = watched[watch.token] else { return }
         do throws(SyscallError) {

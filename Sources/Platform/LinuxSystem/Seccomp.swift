@@ -35,9 +35,4 @@ package enum Seccomp {
         }
         try checked("seccomp", result)
     }
-
-    /// Whether the kernel filters system calls at all and knows an action, `SECCOMP_RET_*`.
-    package static func knowsAction(_ action: UInt32) -> Bool {
-        clinux_seccomp_knows_action(action) == 0
-    }
 }

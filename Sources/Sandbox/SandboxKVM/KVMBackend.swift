@@ -28,13 +28,8 @@ package struct KVMBackend: SandboxBackend {
             )
         }
         waivedJailLayers = try Self.waivedJailLayers(environment)
-        program = try WorkerProgram.locate(environment: environment)
+        program = try HostProgram.worker.locate(environment: environment)
         host = try MachineHost()
-    }
-
-    /// The program that a box runs in.
-    package static func workerPath(environment: [String: String]) throws(SandboxError) -> String {
-        try WorkerProgram.locate(environment: environment)
     }
 
     /// The layers of the worker's jail that the user does without: `VOIDBOX_WAIVE_JAIL`, names with commas between.
@@ -60,12 +55,7 @@ package struct KVMBackend: SandboxBackend {
             waivedJailLayers: waivedJailLayers,
             host: host,
         )
-        return try await GuestSandbox.boot(
-            machine,
-            guest,
-            identity: SandboxIdentity(name: configuration.name, backend: name),
-            deadline: configuration.bootDeadline,
-        )
+        return try await GuestSandbox.boot(machine, guest, configuration, on: name)
     }
 }
 

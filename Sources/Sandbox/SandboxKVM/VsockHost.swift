@@ -12,11 +12,14 @@ final class VsockHost: Sendable {
     /// "_4294967295", and the zero byte behind it, have to fit behind the path.
     private static let maxPathLength = 108 - 12
 
+    /// `S_IFSOCK`
+    private static let socketType: UInt32 = 0o140000
+
     private let path: String
     private let dialler: OwnedFD
     private let closed = OneShot<Bool>()
 
-    /// Makes the socket at `path`, whose file must not exist yet, and what a worker gets of it: the listener and the dialler, which
+    /// Makes the socket at `path`, where there must be nothing but what a killed voidbox left there, and what a worker gets of it: the listener and the dialler, which
     /// the caller closes when the worker has them.
     static func open(_ path: String, on thread: EventLoopThread) throws -> (host: VsockHost, sockets: [Int32]) {
         guard !path.isEmpty, path.utf8.count <= maxPathLength else {
@@ -30,7 +33,7 @@ final class VsockHost: Sendable {
         let pair = try OwnedFD.messageSocketPair()
         let listener: OwnedFD
         do throws(SyscallError) {
-            listener = try OwnedFD.listening(onUnixSocket: path, backlog: backlog)
+            listener = try listen(path)
         } catch {
             throw SandboxError(
                 error.errno == .addressInUse ? .alreadyExists : .invalidArgument,
@@ -44,18 +47,37 @@ final class VsockHost: Sendable {
         return (host, [listener.relinquish(), second])
     }
 
+    private static func listen(_ path: String) throws(SyscallError) -> OwnedFD {
+        do throws(SyscallError) {
+            return try OwnedFD.listening(onUnixSocket: path, backlog: backlog)
+        } catch {
+            guard error.errno == .addressInUse, isAbandoned(path) else { throw error }
+            try FileSystem.remove(path)
+            return try OwnedFD.listening(onUnixSocket: path, backlog: backlog)
+        }
+    }
+
+    /// Whether it is a socket at which nobody listens any more: one whose voidbox was killed.
+    private static func isAbandoned(_ path: String) -> Bool {
+        guard let status = try? FileSystem.status(of: path), status.type == socketType else { return false }
+        do throws(SyscallError) {
+            _ = try OwnedFD.connectedAtOnce(toUnixSocket: path)
+            return false
+        } catch {
+            return error.errno == .connectionRefused
+        }
+    }
+
     private init(_ path: String, dialler: consuming OwnedFD, on thread: EventLoopThread) {
         self.path = path
         self.dialler = dialler
         thread.submit { [self] loop in
-            var watch: EventLoop.Watch?
-            func ready(_: EventLoop.Readiness) {
-                if answer() { return }
-                if let watch { loop.remove(watch) }
-                close()
-            }
             do throws(SyscallError) {
-                watch = try loop.watch(self.dialler, for: .readable, ready)
+                try loop.whileReadable(self.dialler) {
+                    if self.answer() { return true }
+                    self.close()
+                    return false
+                }
             } catch {
                 close()
             }

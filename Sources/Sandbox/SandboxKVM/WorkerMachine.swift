@@ -5,22 +5,14 @@ internal import WorkerProtocol
 
 /// One worker process and its machine. It dies with this process: by the kernel's parent death signal, and because it ends
 /// when the stream of its reports closes.
-final class WorkerMachine: VirtualMachine {
-    private let process: Spawner.SpawnedProcess
-    private let console: ConsoleTail
-    private let reports: WorkerReports
-    private let errors: ConsoleTail
-    private let vsock: VsockHost?
-    private let end = OneShot<MachineEnd>()
-    private let waiting: Task<Void, Never>
-
+enum WorkerMachine {
     /// Starts a worker and returns the machine with this side's end of the control channel.
     static func start(
         _ configuration: SandboxConfiguration,
         program: String,
         waivedJailLayers: [String],
         host: MachineHost,
-    ) async throws -> (machine: WorkerMachine, guest: GuestClient) {
+    ) async throws -> (machine: MachineProcess, guest: GuestClient) {
         let control = try OwnedFD.socketPair()
         let reports = try OwnedFD.socketPair()
         let console = try OwnedFD.socketPair()
@@ -47,12 +39,18 @@ final class WorkerMachine: VirtualMachine {
             kvm.rawValue, kernel.rawValue, initramfs.rawValue,
         ]
         let process = try await spawn(program: program, descriptors + files.descriptors, host.spawner)
-        let machine = WorkerMachine(
+        let lastWords = try WorkerReports(adopting: reports.keepFirst(), on: host.loop)
+        let complaints = try ConsoleTail(adopting: errors.keepFirst(), on: host.loop)
+        let machine = MachineProcess(
             process,
-            vsock: vsock,
+            of: HostProgram.worker.name,
             console: try ConsoleTail(adopting: console.keepFirst(), on: host.loop),
-            reports: try WorkerReports(adopting: reports.keepFirst(), on: host.loop),
-            errors: try ConsoleTail(adopting: errors.keepFirst(), on: host.loop),
+            warnings: { lastWords.warnings },
+            meaning: { [vsock] status in
+                // Its descriptors are closed, so this follows at once.
+                try await vsock?.waitUntilClosed()
+                return meaning(of: status, try await lastWords.lastWord(), complaints)
+            },
         )
         return (machine, try GuestClient(adopting: control.keepFirst(), on: host.loop, box: configuration.name))
     }
@@ -66,7 +64,7 @@ final class WorkerMachine: VirtualMachine {
     ) async throws -> Spawner.SpawnedProcess {
         var request = SpawnRequest(
             path: program,
-            argv: [WorkerProgram.name, SandboxLeaks.processTag()],
+            argv: [HostProgram.worker.name, SandboxLeaks.processTag()],
             environment: [],
         )
         request.parentDeathSignal = Signal.kill
@@ -79,43 +77,6 @@ final class WorkerMachine: VirtualMachine {
             request.startsProcessNamespace = false
             return try await spawner.spawn(request, descriptors: descriptors)
         }
-    }
-
-    private init(
-        _ process: Spawner.SpawnedProcess,
-        vsock: VsockHost?,
-        console: ConsoleTail,
-        reports: WorkerReports,
-        errors: ConsoleTail,
-    ) {
-        self.process = process
-        self.vsock = vsock
-        self.console = console
-        self.reports = reports
-        self.errors = errors
-        waiting = Task { [end] in
-            do {
-                let status = try await process.waitForEnd()
-                // Its descriptors are closed, so this follows at once.
-                try await vsock?.waitUntilClosed()
-                end.fulfil(Self.meaning(of: status, try await reports.lastWord(), errors))
-            } catch {
-                end.fulfil(.failed(reason: "voidbox-vmm cannot be waited for: \(error)"))
-            }
-        }
-    }
-
-    var consoleTail: String { console.text }
-    var warnings: [String] { reports.warnings }
-
-    func waitUntilEnded() async throws -> MachineEnd {
-        try await end.wait()
-    }
-
-    func terminate() async {
-        // A process that has ended refuses the signal, which is as good.
-        try? process.signal(Signal.kill)
-        await waiting.value
     }
 
     private static func meaning(

@@ -19,14 +19,12 @@ final class WorkerReports: Sendable {
         try descriptor.setNonBlocking()
         self.descriptor = descriptor
         thread.submit { [self] loop in
-            var watch: EventLoop.Watch?
-            func read(_: EventLoop.Readiness) {
-                if drain() { return }
-                if let watch { loop.remove(watch) }
-                finished.fulfil(true)
-            }
             do throws(SyscallError) {
-                watch = try loop.watch(self.descriptor, for: .readable, read)
+                try loop.whileReadable(self.descriptor) {
+                    if self.drain() { return true }
+                    self.finished.fulfil(true)
+                    return false
+                }
             } catch {
                 finished.fulfil(false)
             }

@@ -10,7 +10,7 @@ package struct QEMUBackend: SandboxBackend {
 
     /// Throws `hostUnsupported` if QEMU is not installed.
     package init(environment: [String: String], virtualization: HostVirtualization = .thisHost) throws {
-        program = try QEMUProgram.locate(environment: environment)
+        program = try HostProgram.qemu.locate(environment: environment)
         acceleration = virtualization.qemuAcceleration
         host = try MachineHost()
     }
@@ -24,11 +24,6 @@ package struct QEMUBackend: SandboxBackend {
             acceleration: acceleration,
             host: host,
         )
-        return try await GuestSandbox.boot(
-            machine,
-            guest,
-            identity: SandboxIdentity(name: configuration.name, backend: name),
-            deadline: configuration.bootDeadline,
-        )
+        return try await GuestSandbox.boot(machine, guest, configuration, on: name)
     }
 }

@@ -4,25 +4,18 @@ internal import Sandboxing
 
 /// One QEMU process. It dies with this process: by the kernel's parent death signal, and because the guest resets itself
 /// when its control channel closes.
-final class QEMUMachine: VirtualMachine {
-    private let process: Spawner.SpawnedProcess
-    private let monitor: QMPMonitor
-    private let console: ConsoleTail
-    private let errors: ConsoleTail
-    private let end = OneShot<MachineEnd>()
-    private let waiting: Task<Void, Never>
-
+enum QEMUMachine {
     /// Starts QEMU and returns the machine with this side's end of the control channel.
     static func start(
         _ configuration: SandboxConfiguration,
         program: String,
         acceleration: QEMUAcceleration,
         host: MachineHost,
-    ) async throws -> (machine: QEMUMachine, guest: GuestClient) {
+    ) async throws -> (machine: MachineProcess, guest: GuestClient) {
         let commandLine = QEMUCommandLine(
             configuration: configuration,
             acceleration: acceleration,
-            counterKilohertz: TimestampCounter.kilohertz,
+            counterKilohertz: acceleration == .tcg ? TimestampCounter.kilohertz : nil,
             processTag: SandboxLeaks.processTag(),
         )
         let initramfs = try bootArchive(configuration, commandLine.bootNames)
@@ -34,7 +27,7 @@ final class QEMUMachine: VirtualMachine {
 
         var request = SpawnRequest(
             path: program,
-            argv: [QEMUProgram.name] + commandLine.arguments,
+            argv: [HostProgram.qemu.name] + commandLine.arguments,
             environment: ["PATH=/usr/bin:/bin"],
         )
         request.parentDeathSignal = Signal.kill
@@ -50,48 +43,23 @@ final class QEMUMachine: VirtualMachine {
         do {
             process = try await host.spawner.spawn(request, descriptors: descriptors)
         } catch let error as SpawnError {
-            throw SandboxError(.hostUnsupported, resource: program, "\(error)", hint: QEMUProgram.hint, cause: error)
+            throw SandboxError(
+                .hostUnsupported,
+                resource: program,
+                "\(error)",
+                hint: HostProgram.qemuHint,
+                cause: error
+            )
         }
-        let machine = QEMUMachine(
+        let qmp = try QMPMonitor(adopting: monitor.keepFirst(), on: host.loop)
+        let complaints = try ConsoleTail(adopting: errors.keepFirst(), on: host.loop)
+        let machine = MachineProcess(
             process,
-            program: program,
-            monitor: try QMPMonitor(adopting: monitor.keepFirst(), on: host.loop),
+            of: "QEMU",
             console: try ConsoleTail(adopting: console.keepFirst(), on: host.loop),
-            errors: try ConsoleTail(adopting: errors.keepFirst(), on: host.loop),
+            meaning: { status in meaning(of: status, program, qmp, complaints) },
         )
         return (machine, try GuestClient(adopting: control.keepFirst(), on: host.loop, box: configuration.name))
-    }
-
-    private init(
-        _ process: Spawner.SpawnedProcess,
-        program: String,
-        monitor: QMPMonitor,
-        console: ConsoleTail,
-        errors: ConsoleTail,
-    ) {
-        self.process = process
-        self.monitor = monitor
-        self.console = console
-        self.errors = errors
-        waiting = Task { [end] in
-            do {
-                end.fulfil(Self.meaning(of: try await process.waitForEnd(), program, monitor, errors))
-            } catch {
-                end.fulfil(.failed(reason: "QEMU cannot be waited for: \(error)"))
-            }
-        }
-    }
-
-    var consoleTail: String { console.text }
-
-    func waitUntilEnded() async throws -> MachineEnd {
-        try await end.wait()
-    }
-
-    func terminate() async {
-        // A process that has ended refuses the signal, which is as good.
-        try? process.signal(Signal.kill)
-        await waiting.value
     }
 
     private static func meaning(
@@ -105,7 +73,7 @@ final class QEMUMachine: VirtualMachine {
         case .exited(0) where monitor.hasGreeted: return .guestReset
         case .exited(let code) where said.isEmpty && !monitor.hasGreeted:
             let reason = "it is not QEMU: it exited with status \(code) and did not speak QEMU's machine protocol"
-            return .unusable(program: program, reason: reason, hint: QEMUProgram.hint)
+            return .unusable(program: program, reason: reason, hint: HostProgram.qemuHint)
         case .exited(let code): return .failed(reason: "QEMU exited with status \(code): \(said)")
         case .signalled(let signal): return .failed(reason: "QEMU was killed by signal \(signal)")
         }

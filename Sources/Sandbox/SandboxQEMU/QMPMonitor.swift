@@ -29,7 +29,7 @@ enum QMPMessage: Equatable {
     }
 }
 
-/// The monitor of one QEMU: tells why a machine shut down and can ask it to quit.
+/// The monitor of one QEMU: tells whether the program is one.
 /// Any thread; guarded by `state`.
 final class QMPMonitor: Sendable {
     /// A line is short; a peer that never ends one is not QEMU.
@@ -37,8 +37,6 @@ final class QMPMonitor: Sendable {
 
     private struct State {
         var pending: [UInt8] = []
-        var shutdownReason: String?
-        var guestPanicked = false
         var hasGreeted = false
     }
 
@@ -49,26 +47,14 @@ final class QMPMonitor: Sendable {
         try descriptor.setNonBlocking()
         self.descriptor = descriptor
         thread.submit { [self] loop in
-            var watch: EventLoop.Watch?
-            func read(_: EventLoop.Readiness) {
-                if drain() { return }
-                if let watch { loop.remove(watch) }
-            }
             // Without the monitor the machine still runs and still ends: it is only told less politely.
-            watch = try? loop.watch(self.descriptor, for: .readable, read)
+            try? loop.whileReadable(self.descriptor, drain)
         }
         send("qmp_capabilities")
     }
 
-    /// QEMU's word for why the machine stopped, such as "guest-reset" or "guest-panic".
-    var shutdownReason: String? { state.withLock { $0.shutdownReason } }
-
     /// Whether the other side is QEMU.
     var hasGreeted: Bool { state.withLock { $0.hasGreeted } }
-
-    func quit() {
-        send("quit")
-    }
 
     private func send(_ command: String) {
         // A few bytes always fit into the socket's buffer, and a QEMU that is gone needs no telling.
@@ -84,21 +70,11 @@ final class QMPMonitor: Sendable {
             return state.withLock { state in
                 state.pending += bytes
                 while let end = state.pending.firstIndex(of: 0x0A) {
-                    Self.take(QMPMessage(parsing: state.pending[..<end]), &state)
+                    if case .greeting = QMPMessage(parsing: state.pending[..<end]) { state.hasGreeted = true }
                     state.pending.removeSubrange(...end)
                 }
                 return state.pending.count <= Self.maxLineLength
             }
-        }
-    }
-
-    private static func take(_ message: QMPMessage?, _ state: inout State) {
-        if case .greeting = message { state.hasGreeted = true }
-        guard case .event(let name, let data) = message else { return }
-        switch name {
-        case "SHUTDOWN": state.shutdownReason = data?["reason"]?.stringValue ?? "unknown"
-        case "GUEST_PANICKED": state.guestPanicked = true
-        default: break
         }
     }
 }

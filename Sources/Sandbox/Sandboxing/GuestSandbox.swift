@@ -1,19 +1,20 @@
 /// A box on a machine that runs our guest agent.
 package final class GuestSandbox: SandboxInstance {
     package let identity: SandboxIdentity
-    private let machine: any VirtualMachine
+    private let machine: MachineProcess
     private let guest: GuestClient
     private let stopping = StopFlag()
 
     /// Waits until the agent in a machine that was just started answers. If it does not, or the task is cancelled, the
     /// machine is terminated and the error says why.
     package static func boot(
-        _ machine: any VirtualMachine,
+        _ machine: MachineProcess,
         _ guest: GuestClient,
-        identity: SandboxIdentity,
-        deadline: Duration,
+        _ configuration: SandboxConfiguration,
+        on backend: BackendName,
     ) async throws -> GuestSandbox {
-        let sandbox = GuestSandbox(machine, guest, identity)
+        let sandbox = GuestSandbox(machine, guest, SandboxIdentity(name: configuration.name, backend: backend))
+        let deadline = configuration.bootDeadline
         do {
             try await sandbox.waitUntilReady(deadline)
             return sandbox
@@ -21,11 +22,11 @@ package final class GuestSandbox: SandboxInstance {
             let console = machine.consoleTail
             await machine.terminate()
             guest.close()
-            throw Self.bootFailure(error, identity.name, deadline, console: console)
+            throw Self.bootFailure(error, configuration.name, deadline, console: console)
         }
     }
 
-    private init(_ machine: any VirtualMachine, _ guest: GuestClient, _ identity: SandboxIdentity) {
+    private init(_ machine: MachineProcess, _ guest: GuestClient, _ identity: SandboxIdentity) {
         self.machine = machine
         self.guest = guest
         self.identity = identity

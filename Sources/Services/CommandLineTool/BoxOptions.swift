@@ -111,8 +111,9 @@ struct BoxOptions: ParsableArguments {
                     await Task { await box.stop(grace: .seconds(2)) }.value
                     return result
                 } catch {
+                    let explained = await box.explained(error)
                     await Task { await box.stop(grace: .seconds(2)) }.value
-                    throw error
+                    throw explained
                 }
             }
             if wasInterrupted { throw RunFailure(.interrupted, "interrupted; the box was stopped") }

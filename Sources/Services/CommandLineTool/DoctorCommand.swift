@@ -69,8 +69,8 @@ extension HostProbe {
     static func thisHost(environment: [String: String]) -> HostProbe {
         let locator = AssetLocator(environment: environment)
         return HostProbe(
-            qemuPath: try? QEMUProgram.locate(environment: environment),
-            workerPath: try? KVMBackend.workerPath(environment: environment),
+            qemuPath: try? HostProgram.qemu.locate(environment: environment),
+            workerPath: try? HostProgram.worker.locate(environment: environment),
             kvmDeviceExists: HostFacts.exists("/dev/kvm"),
             kvmDeviceUsable: HostFacts.mayReadAndWrite("/dev/kvm"),
             hasHardwareVirtualization: HostFacts.hasHardwareVirtualization,

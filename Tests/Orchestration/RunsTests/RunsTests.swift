@@ -32,7 +32,7 @@ import Testing
         #expect(locator.path(of: .kernel) == "/k")
         #expect(locator.path(of: .baseRoot) == "/c/current/base.ext4")
         let error = #expect(throws: SandboxError.self) {
-            try locator.bootArtifacts(kernel: nil, initramfs: nil) { $0 == "/k" }
+            try locator.bootArtifacts { $0 == "/k" }
         }
         #expect(error?.code == .hostUnsupported && error?.hint?.contains("make guest") == true)
     }

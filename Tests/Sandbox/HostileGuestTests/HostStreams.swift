@@ -15,14 +15,15 @@ final class ConsoleLines: Sendable {
         self.descriptor = descriptor
         (lines, continuation) = AsyncStream.makeStream()
         thread.submit { [self] loop in
-            var watch: EventLoop.Watch?
-            func read(_: EventLoop.Readiness) {
-                if drain() { return }
-                if let watch { loop.remove(watch) }
+            do throws(SyscallError) {
+                try loop.whileReadable(self.descriptor) {
+                    if self.drain() { return true }
+                    self.continuation.finish()
+                    return false
+                }
+            } catch {
                 continuation.finish()
             }
-            watch = try? loop.watch(self.descriptor, for: .readable, read)
-            if watch == nil { continuation.finish() }
         }
     }
 

@@ -10,8 +10,9 @@ import WorkerProtocol
 
 /// A worker, jailed as always, whose guest is the program of `Guest/hostile` in place of a kernel. Any thread.
 final class HostileGuest: Sendable {
-    /// Console, entropy, a disk of each kind, a share, a network and a balloon: numbers 0 to 6 on the guest's command line.
-    static let deviceCount = 7
+    /// Console, entropy, a disk of each kind, a share, a balloon, a network and a vsock: numbers 0 to 7 on the guest's command
+    /// line.
+    static let deviceCount = 8
     static let memory: UInt64 = 64 << 20
     static let diskSize: UInt64 = 1 << 20
 
@@ -22,6 +23,7 @@ final class HostileGuest: Sendable {
     private let reports: WorkerReports
     private let errors: ConsoleTail
     private let peers: [NoisyPeer]
+    private let vsock: VsockPrograms
 
     /// Where `Guest/hostile/build.sh` leaves it.
     private static var program: String {
@@ -55,15 +57,20 @@ final class HostileGuest: Sendable {
         )
         let network = try OwnedFD.socketPair()
         configuration.network = .init(mac: .ofGuest)
+        configuration.vsock = .init(guestCID: 3)
+        let programs = try VsockPrograms(on: host.loop)
+        vsock = programs
+        // The worker has them when it is spawned.
+        defer { for socket in programs.sockets { _ = OwnedFD(adopting: socket) } }
         let settings = try OwnedFD.memoryFile(named: "voidbox-vmm", contents: configuration.encoded)
         process = try await WorkerMachine.spawn(
-            program: try WorkerProgram.locate(environment: ProcessInfo.processInfo.environment),
+            program: try HostProgram.worker.locate(environment: ProcessInfo.processInfo.environment),
             // In the order of WorkerDescriptor.
             [
                 nothing.rawValue, nothing.rawValue, errors.second.rawValue, reports.second.rawValue,
                 settings.rawValue, console.second.rawValue, control.second.rawValue, kvm.rawValue, kernel.rawValue,
                 initramfs.rawValue, disk.rawValue, readOnly.rawValue, share.rawValue, network.second.rawValue,
-            ],
+            ] + programs.sockets,
             host.spawner,
         )
         self.console = try ConsoleLines(adopting: console.keepFirst(), on: host.loop)

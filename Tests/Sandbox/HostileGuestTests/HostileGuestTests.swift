@@ -21,6 +21,7 @@ struct HostileGuestTests {
         case blockRequests = 7
         case frames = 8
         case vsockPackets = 9
+        case vsockStreams = 17
         case fileRequests = 10
         case consoleFlood = 12
         case largeRequests = 13
@@ -47,7 +48,8 @@ struct HostileGuestTests {
             let growth = zip([atEnd.memory], [atStart.memory]).map { ($0 ?? 0) - ($1 ?? 0) }[0]
             #expect(growth < Self.memoryAllowance, "KiB\n\(account)")
             #expect(atEnd.threads == atStart.threads)
-            #expect(atEnd.descriptors == atStart.descriptors)
+            // What the worker closes last as it starts may be there still when the guest speaks first.
+            #expect(atEnd.descriptors ?? 0 <= atStart.descriptors ?? 0)
             #expect(atEnd.deviceTicks - quiet.deviceTicks < 10, "of 20 or more: a thread spins\n\(account)")
             let figures = lines.filter { $0.first?.isNumber == true || $0.contains("resets") }
             print("\(abuse): \(growth) KiB more; \(figures.joined(separator: "; "))")

@@ -22,8 +22,7 @@ struct NeighbourTests {
 
     @Test func `its programs start in at most twice the time`() async throws {
         let environment = ProcessInfo.processInfo.environment
-        let boot = try AssetLocator(environment: environment)
-            .bootArtifacts(kernel: nil, initramfs: nil, isReadable: HostFacts.mayRead)
+        let boot = try AssetLocator(environment: environment).bootArtifacts()
         var configuration = SandboxConfiguration(name: "neighbour", boot: boot)
         configuration.memory = .mebibytes(512)
         let box = try await KVMBackend(environment: environment).boot(configuration)

@@ -47,14 +47,14 @@ enum ContractBackend: String, CaseIterable, Sendable, CustomTestStringConvertibl
         let locator = AssetLocator(environment: environment)
         do {
             switch self {
-            case .qemu: _ = try QEMUProgram.locate(environment: environment)
+            case .qemu: _ = try HostProgram.qemu.locate(environment: environment)
             case .kvm: _ = try KVMBackend(environment: environment)
             case .mock: break
             }
             let boot =
                 self == .mock
                 ? BootArtifacts(kernel: "", initramfs: "", rootDisk: "")
-                : try locator.bootArtifacts(kernel: nil, initramfs: nil, isReadable: HostFacts.mayRead)
+                : try locator.bootArtifacts()
             var configuration = SandboxConfiguration(name: name, boot: boot)
             configuration.memory = Self.memory
             configuration.vcpus = Self.vcpus
@@ -84,8 +84,9 @@ enum ContractBackend: String, CaseIterable, Sendable, CustomTestStringConvertibl
             await box.stop(grace: .seconds(2))
             return result
         } catch {
+            let explained = await box.explained(error)
             await box.stop(grace: .zero)
-            throw error
+            throw explained
         }
     }
 

@@ -46,5 +46,3 @@ int clinux_landlock_restrict_self(int ruleset);
 
 /// Installs a filter on this thread.
 int clinux_seccomp_install(const struct sock_filter *instructions, uint16_t count);
-/// Whether the kernel knows an action (SECCOMP_RET_*).
-int clinux_seccomp_knows_action(uint32_t action);

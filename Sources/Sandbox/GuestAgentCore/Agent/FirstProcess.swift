@@ -11,12 +11,12 @@ package enum FirstProcess {
             let loop = try EventLoop()
             let children = WatchedDescriptor(try Orphans.signalDescriptor(), on: loop)
             let agent = GuestAgent(on: loop, settings: settings)
-            children.onReady { [weak children] _ in
+            children.ready = { [weak children] _ in
                 // The signals say only that there is something to reap.
                 _ = try? children?.fd.read(upTo: 4096)
                 Orphans.reap { agent.claim($0) }
             }
-            children.want(.readable)
+            children.watch(for: .readable)
             try serve(agent, on: loop)
             try loop.run()
             KernelLog.shared.fatal("the event loop ended")

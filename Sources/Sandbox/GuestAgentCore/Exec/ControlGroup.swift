@@ -41,7 +41,7 @@ final class ControlGroup {
     func whenEmpty(on loop: EventLoop, _ body: @escaping () -> Void) {
         do throws(SyscallError) {
             let events = WatchedDescriptor(try directory.openFile("cgroup.events"), on: loop)
-            events.onReady { [weak self] _ in
+            events.ready = { [weak self] _ in
                 guard let self, let events = self.events else { return }
                 // Reading acknowledges the event; an unreadable file has nobody in it.
                 let text = try? events.fd.readFromStart()
@@ -52,7 +52,7 @@ final class ControlGroup {
             }
             self.events = events
             // The kernel reports a change of the file as priority data.
-            events.want(EventLoop.Interest(rawValue: 0x002))
+            events.watch(for: EventLoop.Interest(rawValue: 0x002))
         } catch {
             KernelLog.shared.warning("cannot watch \(path): \(error)")
             _ = loop.schedule(after: .zero, body)

@@ -61,7 +61,7 @@ final class Exec {
         self.loop = loop
         self.onOver = onOver
         for source in process.sources {
-            source.descriptor?.onReady { [weak self] _ in self?.pump(source) }
+            source.descriptor?.ready = { [weak self] _ in self?.pump(source) }
         }
         try process.onEnd { [weak self] in self?.collect() }
         if let timeout {
@@ -257,13 +257,13 @@ final class Exec {
     private func pump(_ source: ExecOutputSource) {
         while let descriptor = source.descriptor {
             let room = attachment?.room ?? ExecOutputSource.readSize
-            guard room > 0 else { return descriptor.want([]) }
+            guard room > 0 else { return descriptor.unwatch() }
             switch source.read(upTo: room) {
             case .bytes(let bytes):
                 deliver(bytes, from: source.stream)
-                guard case .draining = phase else { return descriptor.want(.readable) }
+                guard case .draining = phase else { return descriptor.watch(for: .readable) }
             case .wouldBlock:
-                guard case .draining = phase else { return descriptor.want(.readable) }
+                guard case .draining = phase else { return descriptor.watch(for: .readable) }
                 source.close()
                 settle()
             case .endOfFile:

@@ -19,7 +19,7 @@ final class ExecInput {
     init(_ descriptor: WatchedDescriptor, isTerminal: Bool) {
         self.descriptor = descriptor
         self.isTerminal = isTerminal
-        descriptor.onReady { [weak self] _ in self?.pump() }
+        descriptor.ready = { [weak self] _ in self?.pump() }
     }
 
     /// False while too much is left over from earlier attachments.
@@ -53,7 +53,7 @@ final class ExecInput {
         while let piece = pieces.first {
             do throws(SyscallError) {
                 switch try descriptor.fd.write(piece.bytes) {
-                case .wouldBlock: return descriptor.want(.writable)
+                case .wouldBlock: return descriptor.watch(for: .writable)
                 case .wrote(let count):
                     pieces[0].bytes = piece.bytes.dropFirst(count)
                     if pieces[0].bytes.isEmpty { pieces.removeFirst() }
@@ -64,7 +64,7 @@ final class ExecInput {
                 return discard()
             }
         }
-        descriptor.want([])
+        descriptor.unwatch()
         guard isClosing else { return }
         // A terminal has no end of file but this character, at the start of a line.
         if isTerminal { _ = try? descriptor.fd.write([Self.endOfTransmission]) }

@@ -25,7 +25,7 @@ final class Tunnel {
     }
 
     func begin() {
-        socket.onReady { [weak self] readiness in
+        socket.ready = { [weak self] readiness in
             guard let self else { return }
             if readiness.contains(.writable) || !self.pending.isEmpty { self.write() }
             if !readiness.isDisjoint(with: [.readable, .hangUp, .error]) { self.read() }
@@ -118,7 +118,7 @@ final class Tunnel {
         var interest: EventLoop.Interest = []
         if !guestEnded, toHost.available > 0 { interest.insert(.readable) }
         if !pending.isEmpty { interest.insert(.writable) }
-        socket.want(interest)
+        socket.watch(for: interest)
     }
 
     private func fail(_ error: SyscallError) {

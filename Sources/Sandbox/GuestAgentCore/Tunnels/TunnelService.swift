@@ -54,7 +54,7 @@ final class TunnelService {
             listener.descriptor.stop()
             self?.listeners[key] = nil
         }
-        listener.descriptor.onReady { [weak self, weak listener] _ in
+        listener.descriptor.ready = { [weak self, weak listener] _ in
             if let listener { self?.accept(listener) }
         }
         var opened = Voidbox_Guest_V1_AcceptedConnection()
@@ -78,7 +78,7 @@ final class TunnelService {
 
     private func acceptWhileThereIsRoom() {
         let wanted: EventLoop.Interest = waiting.count < Self.mostWaiting ? .readable : []
-        for listener in listeners.values { listener.descriptor.want(wanted) }
+        for listener in listeners.values { listener.descriptor.watch(for: wanted) }
     }
 
     private func accept(_ listener: Listener) {

@@ -1,3 +1,5 @@
+internal import LinuxSystem
+
 /// The files a box starts from, by their names below `<cache>/current`, which `make guest` keeps.
 package enum GuestAsset: String, CaseIterable, Sendable {
     case kernel = "vmlinux"
@@ -57,9 +59,9 @@ package struct AssetLocator: Sendable {
 
     /// The boot files, with a specification's own choices first. Throws `hostUnsupported` for one that is not there.
     package func bootArtifacts(
-        kernel: String?,
-        initramfs: String?,
-        isReadable: (String) -> Bool,
+        kernel: String? = nil,
+        initramfs: String? = nil,
+        isReadable: (String) -> Bool = HostFacts.mayRead,
     ) throws(SandboxError) -> BootArtifacts {
         BootArtifacts(
             kernel: try existing(.kernel, kernel ?? path(of: .kernel), isReadable),

@@ -14,13 +14,8 @@ package final class ConsoleTail: Sendable {
         try descriptor.setNonBlocking()
         self.descriptor = descriptor
         thread.submit { [self] loop in
-            var watch: EventLoop.Watch?
-            func read(_: EventLoop.Readiness) {
-                if drain() { return }
-                if let watch { loop.remove(watch) }
-            }
             do throws(SyscallError) {
-                watch = try loop.watch(self.descriptor, for: .readable, read)
+                try loop.whileReadable(self.descriptor, drain)
             } catch {
                 append(Array("[console not read: \(error)]\n".utf8))
             }

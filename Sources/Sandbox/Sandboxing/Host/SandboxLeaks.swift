@@ -1,6 +1,7 @@
 internal import LinuxSystem
 
-/// What a killed voidbox may have left behind. Boxes have no files on the host, so these are processes.
+/// What a killed voidbox may have left behind. Boxes have no files on the host, so these are processes; only the socket of a
+/// vsock has a name, which the next box of that name takes over.
 package enum SandboxLeaks {
     package struct Finding: Hashable, Sendable, CustomStringConvertible {
         package let pid: Int32

@@ -47,7 +47,11 @@ package final class ConsoleDevice: VirtioDevice {
     package init(_ context: VirtioDeviceContext, ports: [(name: String, stream: Int32)]) throws {
         self.context = context
         self.ports = try ports.map {
-            ConsolePort($0.name, try HostStream(adopting: OwnedFD(adopting: $0.stream), on: context.loop), context)
+            ConsolePort(
+                $0.name,
+                try WatchedDescriptor(nonBlocking: OwnedFD(adopting: $0.stream), on: context.loop),
+                context
+            )
         }
         for (id, port) in self.ports.enumerated() {
             port.hostClosed = { [unowned self] in try send(id, Event.portOpen, 0) }

@@ -10,7 +10,7 @@ final class ConsolePort {
 
     let name: String
     var hostClosed: () throws -> Void = {}
-    private let stream: HostStream
+    private let stream: WatchedDescriptor
     private let context: VirtioDeviceContext
     private var receive: VirtQueue?
     private var transmit: VirtQueue?
@@ -19,7 +19,7 @@ final class ConsolePort {
     /// Of the request at the front of `transmit`, what the host has taken.
     private var sentOfFirst = 0
 
-    init(_ name: String, _ stream: HostStream, _ context: VirtioDeviceContext) {
+    init(_ name: String, _ stream: WatchedDescriptor, _ context: VirtioDeviceContext) {
         self.name = name
         self.stream = stream
         self.context = context
@@ -36,8 +36,7 @@ final class ConsolePort {
         transmit = nil
         isOpen = false
         sentOfFirst = 0
-        // Only the loop's own descriptors can fail, and then nothing is watched, which is what is asked for.
-        try? stream.want([])
+        stream.unwatch()
     }
 
     // MARK: Saved state
@@ -77,7 +76,7 @@ final class ConsolePort {
         var rest = chain.readable.withoutFirstBytes(sentOfFirst)
         while !rest.isEmpty {
             do throws(SyscallError) {
-                let count = try stream.descriptor.write(from: rest)
+                let count = try stream.fd.write(from: rest)
                 sentOfFirst += count
                 rest = rest.withoutFirstBytes(count)
             } catch {
@@ -104,7 +103,7 @@ final class ConsolePort {
     }
 
     private func receiveFromHost() throws {
-        guard let receive, isOpen, isHostOpen else { return try stream.want([]) }
+        guard let receive, isOpen, isHostOpen else { return stream.unwatch() }
         var isDry = false
         var isFull = true
         try context.drain(receive) { chain in
@@ -112,7 +111,7 @@ final class ConsolePort {
             // A read of nothing would look like the end of the stream.
             if chain.writable.isEmpty { throw ConsoleDevice.Violation.noRoom }
             do throws(SyscallError) {
-                let count = try stream.descriptor.read(into: chain.writable.firstBytes(Self.maxTransfer))
+                let count = try stream.fd.read(into: chain.writable.firstBytes(Self.maxTransfer))
                 if count > 0 { return count }
                 isHostOpen = false
             } catch {
@@ -131,7 +130,7 @@ final class ConsolePort {
 
     private func hostIsGone() throws {
         isHostOpen = false
-        try stream.want([])
+        stream.unwatch()
         try hostClosed()
     }
 }

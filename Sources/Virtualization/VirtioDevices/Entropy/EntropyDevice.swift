@@ -1,3 +1,4 @@
+internal import LinuxSystem
 internal import MachineMemory
 package import Virtio
 
@@ -21,13 +22,8 @@ package final class EntropyDevice: VirtioDevice {
 
     package func notified(queue: Int) throws {
         guard let queue = self.queue else { return }
-        var source = SystemRandomNumberGenerator()
         try context.drain(queue) { chain in
-            let count = min(chain.writableCount, Self.maxBytes)
-            let words = (0..<(count + 7) / 8).map { _ in source.next() as UInt64 }
-            return chain.write(
-                words.flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> (8 * $0)) } }.prefix(count)
-            )
+            chain.write(try HostFacts.randomBytes(min(chain.writableCount, Self.maxBytes)))
         }
     }
 

@@ -58,7 +58,7 @@ package final class NetworkDevice: VirtioDevice {
     }
 
     private let context: VirtioDeviceContext
-    private let stream: HostStream
+    private let stream: WatchedDescriptor
     private var isLinkUp = true
     private var input = FrameDecoder()
     /// A frame that the peer has a part of must follow whole, whatever becomes of the driver.
@@ -72,7 +72,7 @@ package final class NetworkDevice: VirtioDevice {
     /// Takes over the descriptor of a connected stream socket.
     package init(_ context: VirtioDeviceContext, stream: Int32) throws {
         self.context = context
-        self.stream = try HostStream(adopting: OwnedFD(adopting: stream), on: context.loop)
+        self.stream = try WatchedDescriptor(nonBlocking: OwnedFD(adopting: stream), on: context.loop)
         self.stream.ready = { [unowned self] in streamIsReady($0) }
     }
 
@@ -116,12 +116,12 @@ package final class NetworkDevice: VirtioDevice {
         }
     }
 
-    private func peerIsGone() throws(SyscallError) {
+    private func peerIsGone() {
         guard isLinkUp else { return }
         isLinkUp = false
         isTransmitBlocked = false
         output = ByteQueue()
-        try stream.want([])
+        stream.unwatch()
         context.configuration.store(UInt16(0), at: Self.statusOffset)
         if receive != nil || transmit != nil { context.interrupt.raise(.configurationChange) }
     }
@@ -152,10 +152,10 @@ package final class NetworkDevice: VirtioDevice {
     private func flush() throws(SyscallError) {
         while isLinkUp, !output.isEmpty {
             do throws(SyscallError) {
-                guard case .wrote(let count) = try stream.descriptor.write(output.contents) else { break }
+                guard case .wrote(let count) = try stream.fd.write(output.contents) else { break }
                 output.removeFirst(count)
             } catch {
-                return try peerIsGone()
+                return peerIsGone()
             }
         }
         guard isLinkUp else { return }
@@ -195,7 +195,7 @@ package final class NetworkDevice: VirtioDevice {
     /// False if there is nothing now, or the peer is gone.
     private func readFromPeer() throws -> Bool {
         do throws(SyscallError) {
-            switch try stream.descriptor.read(upTo: Self.maxRead) {
+            switch try stream.fd.read(upTo: Self.maxRead) {
             case .bytes(let bytes):
                 input.append(bytes)
                 return true
@@ -205,7 +205,7 @@ package final class NetworkDevice: VirtioDevice {
         } catch {
             // A reset connection is as gone as one that ended.
         }
-        try peerIsGone()
+        peerIsGone()
         return false
     }
 
@@ -216,7 +216,7 @@ package final class NetworkDevice: VirtioDevice {
             length = frame.count
         } catch {
             input = FrameDecoder()
-            try peerIsGone()
+            peerIsGone()
             throw PeerViolation(length: error.length)
         }
         switch try take(TransmitFrame.headerLength + length, from: receive) {

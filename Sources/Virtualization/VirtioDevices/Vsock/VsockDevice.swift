@@ -216,14 +216,14 @@ package final class VsockDevice: VirtioDevice {
         try pump()
     }
 
-    private func hostConnects(_ host: HostStream, to port: UInt32, early: [UInt8]) {
+    private func hostConnects(_ host: WatchedDescriptor, to port: UInt32, early: [UInt8]) {
         guard let id = multiplexer.connect(to: port) else { return }
         add(host, id, early: early)
         expire(id)
         context.attempt { try pump() }
     }
 
-    private func dialEnded(_ id: VsockMultiplexer.ID, stream: HostStream?) {
+    private func dialEnded(_ id: VsockMultiplexer.ID, stream: WatchedDescriptor?) {
         if let stream {
             guard multiplexer.dialled(id) else { return }
             add(stream, id)
@@ -234,7 +234,7 @@ package final class VsockDevice: VirtioDevice {
         context.attempt { try pump() }
     }
 
-    private func add(_ host: HostStream, _ id: VsockMultiplexer.ID, early: [UInt8] = []) {
+    private func add(_ host: WatchedDescriptor, _ id: VsockMultiplexer.ID, early: [UInt8] = []) {
         streams[id] = VsockStream(host, early: early) { [unowned self] readiness in
             context.attempt { try streamIsReady(id, readiness) }
         }

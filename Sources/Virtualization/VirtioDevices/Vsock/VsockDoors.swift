@@ -8,25 +8,25 @@ final class VsockDoors {
     private static let maxVisitors = 32
 
     private struct Visitor {
-        let stream: HostStream
+        let stream: WatchedDescriptor
         var greeting = VsockGreeting()
     }
 
     /// Somebody of the host wants a port of the guest. Bytes that came behind the line are the stream's.
-    var greeted: (HostStream, _ port: UInt32, _ early: [UInt8]) -> Void = { _, _, _ in }
+    var greeted: (WatchedDescriptor, _ port: UInt32, _ early: [UInt8]) -> Void = { _, _, _ in }
     /// A dial ended, with a stream or without one.
-    var dialled: (_ id: UInt32, HostStream?) -> Void = { _, _ in }
+    var dialled: (_ id: UInt32, WatchedDescriptor?) -> Void = { _, _ in }
     private let loop: EventLoop
-    private let listener: HostStream
-    private let dialler: HostStream
+    private let listener: WatchedDescriptor
+    private let dialler: WatchedDescriptor
     private var visitors: [UInt32: Visitor] = [:]
     private var nextVisitor: UInt32 = 0
     private var isOpen = false
 
     init(listener: consuming OwnedFD, dialler: consuming OwnedFD, on loop: EventLoop) throws(SyscallError) {
         self.loop = loop
-        self.listener = try HostStream(adopting: listener, on: loop)
-        self.dialler = try HostStream(adopting: dialler, on: loop)
+        self.listener = try WatchedDescriptor(nonBlocking: listener, on: loop)
+        self.dialler = try WatchedDescriptor(nonBlocking: dialler, on: loop)
         self.listener.ready = { [unowned self] _ in admit() }
         self.dialler.ready = { [unowned self] _ in takeAnswers() }
     }
@@ -40,15 +40,10 @@ final class VsockDoors {
     /// Who knocks waits until the doors are opened again.
     func close() {
         isOpen = false
-        for visitor in visitors.values { ignore(visitor.stream, []) }
+        for visitor in visitors.values { visitor.stream.unwatch() }
         visitors = [:]
-        ignore(listener, [])
-        ignore(dialler, [])
-    }
-
-    /// Only the loop's own descriptors can fail. Then nothing is watched, which costs the connection and nothing else.
-    private func ignore(_ stream: HostStream, _ interest: EventLoop.Interest) {
-        try? stream.want(interest)
+        listener.unwatch()
+        dialler.unwatch()
     }
 
     // MARK: Visitors
@@ -56,24 +51,26 @@ final class VsockDoors {
     private func admit() {
         while isOpen, visitors.count < Self.maxVisitors {
             do throws(SyscallError) {
-                guard let descriptor = try listener.descriptor.acceptStream() else { return }
+                guard let descriptor = try listener.fd.acceptStream() else { return }
                 try welcome(descriptor)
             } catch {
                 // Without descriptors or memory the next try would fail at once, and the one after it.
-                ignore(listener, [])
+                listener.unwatch()
                 _ = loop.schedule(after: .seconds(1)) { [weak self] in self?.resume() }
                 return
             }
         }
-        ignore(listener, [])
+        listener.unwatch()
     }
 
     private func resume() {
-        if isOpen, visitors.count < Self.maxVisitors { ignore(listener, .readable) }
+        guard isOpen, visitors.count < Self.maxVisitors else { return }
+        // Where that fails, whoever knocks waits until the driver starts anew, which costs nobody else anything.
+        try? listener.want(.readable)
     }
 
     private func welcome(_ descriptor: consuming OwnedFD) throws(SyscallError) {
-        let stream = try HostStream(adopting: descriptor, on: loop)
+        let stream = try WatchedDescriptor(nonBlocking: descriptor, on: loop)
         let id = nextVisitor
         nextVisitor &+= 1
         stream.ready = { [unowned self] _ in listen(to: id) }
@@ -85,7 +82,7 @@ final class VsockDoors {
     private func listen(to id: UInt32) {
         guard let stream = visitors[id]?.stream else { return }
         do throws(SyscallError) {
-            guard case .bytes(let bytes) = try stream.descriptor.read(upTo: VsockGreeting.maxLength) else {
+            guard case .bytes(let bytes) = try stream.fd.read(upTo: VsockGreeting.maxLength) else {
                 return dismiss(id)
             }
             switch visitors[id]?.greeting.receive(bytes) {
@@ -102,7 +99,7 @@ final class VsockDoors {
 
     private func dismiss(_ id: UInt32) {
         guard let visitor = visitors.removeValue(forKey: id) else { return }
-        ignore(visitor.stream, [])
+        visitor.stream.unwatch()
         resume()
     }
 
@@ -112,7 +109,7 @@ final class VsockDoors {
     func dial(_ id: UInt32, port: UInt32) -> Bool {
         let request = DialRequest(id: id, port: port).encoded
         do throws(SyscallError) {
-            return try dialler.descriptor.write(request[...]) == .wrote(request.count)
+            return try dialler.fd.write(request[...]) == .wrote(request.count)
         } catch {
             return false
         }
@@ -121,16 +118,16 @@ final class VsockDoors {
     private func takeAnswers() {
         while isOpen {
             do throws(SyscallError) {
-                guard var message = try dialler.descriptor.receiveMessage(upTo: DialReply.length) else { return }
-                if message.bytes.isEmpty { return ignore(dialler, []) }
+                guard var message = try dialler.fd.receiveMessage(upTo: DialReply.length) else { return }
+                if message.bytes.isEmpty { return dialler.unwatch() }
                 guard let reply = DialReply(decoding: message.bytes) else { continue }
                 if let descriptor = message.descriptor.take(), reply.isConnected {
-                    dialled(reply.id, try HostStream(adopting: descriptor, on: loop))
+                    dialled(reply.id, try WatchedDescriptor(nonBlocking: descriptor, on: loop))
                 } else {
                     dialled(reply.id, nil)
                 }
             } catch {
-                return ignore(dialler, [])
+                return dialler.unwatch()
             }
         }
     }

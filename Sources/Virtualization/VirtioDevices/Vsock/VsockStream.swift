@@ -12,7 +12,7 @@ final class VsockStream {
         case end
     }
 
-    private let stream: HostStream
+    private let stream: WatchedDescriptor
     /// Bounded by the connection's window.
     private var unsent = ByteQueue()
     /// What the host sent together with its first line.
@@ -23,7 +23,7 @@ final class VsockStream {
     /// The host has closed its end altogether.
     private(set) var isHungUp = false
 
-    init(_ stream: HostStream, early: [UInt8] = [], ready: @escaping (EventLoop.Readiness) -> Void) {
+    init(_ stream: WatchedDescriptor, early: [UInt8] = [], ready: @escaping (EventLoop.Readiness) -> Void) {
         self.stream = stream
         self.early = early
         stream.ready = ready
@@ -36,7 +36,7 @@ final class VsockStream {
         var sent = 0
         if unsent.isEmpty {
             do throws(SyscallError) {
-                sent = try stream.descriptor.write(from: data)
+                sent = try stream.fd.write(from: data)
             } catch {
                 if error.errno != .again { throw error }
             }
@@ -48,7 +48,7 @@ final class VsockStream {
 
     /// Sends a line of ours, before anything of the guest's. It fits.
     func greet(_ line: [UInt8]) throws(SyscallError) {
-        guard try stream.descriptor.write(line[...]) == .wrote(line.count) else {
+        guard try stream.fd.write(line[...]) == .wrote(line.count) else {
             throw SyscallError(.again, call: "write", on: "a new connection")
         }
     }
@@ -56,14 +56,14 @@ final class VsockStream {
     /// Sends what was kept; how much of it the host took.
     func flush() throws(SyscallError) -> Int {
         var sent = 0
-        while !unsent.isEmpty, case .wrote(let count) = try stream.descriptor.write(unsent.contents) {
+        while !unsent.isEmpty, case .wrote(let count) = try stream.fd.write(unsent.contents) {
             unsent.removeFirst(count)
             sent += count
         }
         if !unsent.isEmpty {
             try stream.add(.writable)
         } else if endsWriting {
-            try stream.descriptor.shutDownWriting()
+            try stream.fd.shutDownWriting()
             endsWriting = false
         }
         return sent
@@ -91,8 +91,7 @@ final class VsockStream {
     }
 
     func close() {
-        // Only the loop's own descriptors can fail, and then nothing is watched, which is what is asked for.
-        try? stream.want([])
+        stream.unwatch()
     }
 
     // MARK: From the host
@@ -104,7 +103,7 @@ final class VsockStream {
             return .bytes(count)
         }
         do throws(SyscallError) {
-            let count = try stream.descriptor.read(into: ranges)
+            let count = try stream.fd.read(into: ranges)
             return count > 0 ? .bytes(count) : .end
         } catch {
             return error.errno == .again ? .dry : .end
@@ -114,7 +113,7 @@ final class VsockStream {
     /// The guest takes no more.
     func endReading() throws(SyscallError) {
         try stream.drop(.readable)
-        try stream.descriptor.shutDownReading()
+        try stream.fd.shutDownReading()
     }
 
     func awaitData() throws(SyscallError) { try stream.add(.readable) }
@@ -126,7 +125,7 @@ final class VsockStream {
         } else {
             // These come unasked and again and again, as long as anything is watched.
             isHungUp = true
-            try stream.want([])
+            stream.unwatch()
         }
     }
 }
