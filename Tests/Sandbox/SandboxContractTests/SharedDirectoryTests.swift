@@ -24,7 +24,8 @@ import Testing
     }
 
     @Test(
-        .disabled("in an emulated machine its box ends in the middle of some runs; the cause is not found yet"),
+        // In an emulated machine its box ended in the middle of some runs, for a cause that is not found yet.
+        .enabled(if: ProcessInfo.processInfo.environment["VOIDBOX_STRESS"] == "1", "runs alone: make stress-kvm"),
         arguments: ContractBackend.withMappedShares
     )
     func `a writable directory passes the checks of POSIX`(_ backend: ContractBackend) async throws {
