@@ -29,7 +29,7 @@ import Testing
         let result = try await shell(
             ["--file", Repository.example("interactive.yaml"), "sh"],
             """
-            [{"type": "stty size\\r"}, {"wait": "30 100"}, {"resize": [90, 25]}, {"type": "sleep 1000\\r"},
+            [{"wait": "$"}, {"type": "stty size\\r"}, {"wait": "30 100"}, {"resize": [90, 25]}, {"type": "sleep 1000\\r"},
              {"wait": "sleep 1000"}, {"type": "\\u0003"}, {"type": "stty size\\r"}, {"wait": "25 90"},
              {"type": "exit 7\\r"}, {"end": true}]
             """

@@ -22,6 +22,8 @@ struct VoidBoxProcess {
     private let errors = TemporaryFile()
     /// Where its runs are recorded, unless the test says.
     private let state = TemporaryFile()
+    /// Finishes when the process has ended.
+    private let ended: AsyncStream<Never>
 
     /// Instead of the program itself: a script for the shell, which knows it as `$VOIDBOX`.
     init(script: String) throws {
@@ -32,6 +34,9 @@ struct VoidBoxProcess {
     }
 
     init(_ arguments: [String], environment: [String: String] = [:], input: String? = nil) throws {
+        let (ended, ending) = AsyncStream.makeStream(of: Never.self)
+        self.ended = ended
+        process.terminationHandler = { _ in ending.finish() }
         process.executableURL = Self.program
         process.arguments = arguments
         process.environment = ProcessInfo.processInfo.environment
@@ -71,12 +76,12 @@ struct VoidBoxProcess {
     }
 
     func end() async throws -> Result {
-        await withCheckedContinuation { continuation in
-            // Waiting blocks, so it has a thread of its own.
-            Thread.detachNewThread { [process] in
-                process.waitUntilExit()
-                continuation.resume()
-            }
+        // Not waitUntilExit, which keeps a processor busy on a thread without a run loop.
+        for await _ in ended {}
+        if process.isRunning {
+            // The test was cancelled.
+            process.terminate()
+            throw CancellationError()
         }
         return Result(
             status: process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus,
