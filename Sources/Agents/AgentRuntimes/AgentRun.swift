@@ -116,27 +116,7 @@ package struct AgentRun: Sendable {
             result.failure = cannotStart(error)
             return result
         }
-        return try await withThrowingTaskGroup(of: Void.self) { group in
-            let prompt = Array(prompt.utf8)
-            group.addTask {
-                do {
-                    try await session.write(prompt)
-                    try await session.closeInput()
-                } catch let error as SandboxError where error.code == .inputClosed {
-                    // It ended before it had read its prompt; how it ended says more.
-                }
-            }
-            do {
-                let result = try await follow(session, onEvent)
-                group.cancelAll()
-                await session.close()
-                return result
-            } catch {
-                group.cancelAll()
-                await session.close()
-                throw error
-            }
-        }
+        return try await session.feeding(Array(prompt.utf8)) { try await follow(session, onEvent) }
     }
 
     func cannotStart(_ error: SandboxError) -> AgentFailure {

@@ -7,7 +7,7 @@ package protocol AgentRuntime: Sendable {
     /// What must be in the box before the agent starts: its settings, skills and servers, where it looks for them.
     func files(for task: AgentTask) -> [AgentFile]
     func request(for task: AgentTask, turn: AgentTurn) -> ExecRequest
-    /// The agent's own user interface, for people. A prompt is the first thing it is told.
+    /// The agent's own user interface, for people. What it is told first may follow as an argument.
     func terminalRequest(for task: AgentTask) -> ExecRequest
     func makeParser() -> any AgentStreamParser
     /// True where the usage that it tells when it goes on with a session covers all of the session.

@@ -25,6 +25,7 @@ extension AgentRun {
         try await provision()
         let start = ContinuousClock.now
         var request = runtime.terminalRequest(for: task)
+        if !task.prompt.isEmpty { request.argv += ["--", task.prompt] }
         request.environment.merge(task.environment) { $1 }
         request.environment["TERM"] = terminal.type
         request.terminal = terminal.size

@@ -32,9 +32,7 @@ package struct CodexRuntime: AgentRuntime {
     }
 
     package func terminalRequest(for task: AgentTask) -> ExecRequest {
-        var request = request(for: task, [])
-        if !task.prompt.isEmpty { request.argv += ["--", task.prompt] }
-        return request
+        request(for: task, [])
     }
 
     private func request(for task: AgentTask, _ mode: [String]) -> ExecRequest {

@@ -126,32 +126,40 @@ extension SandboxInstance {
         var request = request
         request.keepsInputOpen = !input.isEmpty
         let session = try await exec(request)
-        return try await withThrowingTaskGroup(of: Void.self) { group in
+        return try await session.feeding(input) { try await session.collect(outputLimit: outputLimit, watch) }
+    }
+}
+
+extension ExecSession {
+    /// Writes all of the input, if there is some, while `body` follows the program; then gives the session up.
+    package func feeding<Result: Sendable>(
+        _ input: [UInt8],
+        _ body: () async throws -> Result,
+    ) async throws -> Result {
+        try await withThrowingTaskGroup(of: Void.self) { group in
             if !input.isEmpty {
                 group.addTask {
                     do {
-                        try await session.write(input)
-                        try await session.closeInput()
+                        try await write(input)
+                        try await closeInput()
                     } catch let error as SandboxError where error.code == .inputClosed {
                         // The program ended or closed its stdin before it had read everything, as `head` does.
                     }
                 }
             }
             do {
-                let result = try await session.collect(outputLimit: outputLimit, watch)
+                let result = try await body()
                 group.cancelAll()
-                await session.close()
+                await close()
                 return result
             } catch {
                 group.cancelAll()
-                await session.close()
+                await close()
                 throw error
             }
         }
     }
-}
 
-extension ExecSession {
     fileprivate func collect(
         outputLimit: Int,
         _ watch: (ExecEvent) async -> Void,
