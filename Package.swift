@@ -59,7 +59,7 @@ let table: [Module] = [
         uses: ["ByteCodec", "LinuxSystem", "Primitives", "TTRPCMessages"],
         products: [.protobuf],
         tested: true,
-        testUses: ["LinuxSystem"],
+        testUses: ["LinuxSystem", "TestSupport"],
     ),
     Module(name: "TTRPCMessages", layer: .platform, kind: .generated, products: [.protobuf]),
 
@@ -134,7 +134,7 @@ let table: [Module] = [
         uses: ["GuestAPI", "LinuxSystem", "Primitives", "TTRPC"],
         products: [.protobuf],
         tested: true,
-        testUses: ["GuestAPI", "Primitives"],
+        testUses: ["GuestAPI", "Primitives", "TestSupport"],
         testProducts: [.protobuf],
     ),
     Module(
@@ -206,7 +206,7 @@ let table: [Module] = [
     Module(
         name: "ModelProviders",
         layer: .agents,
-        uses: ["Primitives"],
+        uses: ["JSONCoding", "LinuxSystem", "Primitives"],
         tested: true,
         testUses: ["Primitives"],
     ),

@@ -5,13 +5,9 @@ import Testing
 @Suite("voidbox shell", .needsBox, .takesBoxSlot, .timeLimit(.minutes(20))) struct TerminalTests {
     /// Runs `voidbox shell` in a terminal that does these steps: see `Tests/Support/Programs/terminal_dialogue.py`.
     private func shell(_ arguments: [String], _ steps: String) async throws -> VoidBoxProcess.Result {
-        let command = try VoidBoxProcess(["shell"] + arguments)
-        let program = try #require(command.process.executableURL?.path)
-        let dialogue = Repository.root.appending(path: "Tests/Support/Programs/terminal_dialogue.py").path
-        command.process.executableURL = URL(filePath: "/usr/bin/env")
-        command.process.arguments = ["python3", dialogue, "300", steps, program, "shell"] + arguments
-        try command.process.run()
-        return try await command.end()
+        let script = Repository.root.appending(path: "Tests/Support/Programs/terminal_dialogue.py").path
+        let dialogue = ["/usr/bin/env", "python3", script, "300", steps, try VoidBoxProcess.program, "shell"]
+        return try await VoidBoxProcess.start(arguments, by: dialogue).end()
     }
 
     @Test func `an agent's own user interface is shown, and is talked to`() async throws {
