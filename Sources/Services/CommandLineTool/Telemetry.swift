@@ -1,3 +1,4 @@
+internal import Foundation
 internal import LinuxSystem
 internal import Logging
 internal import OTLPExport
@@ -38,6 +39,10 @@ extension Spec {
             throw Console.report(RunFailure(.usage, "\(error)"), as: output)
         }
         return settings.map { settings in
+            var settings = settings
+            // Sums start afresh with each run: without this, those of two runs would be one broken series.
+            let instance = settings.resource["service.instance.id"] ?? .text(UUID().uuidString.lowercased())
+            settings.resource["service.instance.id"] = instance
             let sink = OTLPExporter(settings, version: VoidBoxVersion.current, logger: logger, now: { HostFacts.now })
             return Exporter(sink: sink, remote: settings.remote)
         }
