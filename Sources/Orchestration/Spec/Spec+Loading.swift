@@ -151,14 +151,9 @@ extension Spec {
     }
 
     private static func provider(_ word: String) throws(SpecError) -> LLMSpec.Provider {
-        let message: String
-        switch LLMSpec.Provider(rawValue: word) {
-        case .claudePersonal: message = "the provider \"\(word)\" is not built yet"
-        case let provider?: return provider
-        case nil:
-            let known = LLMSpec.Provider.allCases.map(\.rawValue)
-            message = "unknown provider \"\(word)\"\(Suggestion.text(for: word, among: known))"
-        }
+        if let provider = LLMSpec.Provider(rawValue: word) { return provider }
+        let known = LLMSpec.Provider.allCases.map(\.rawValue)
+        let message = "unknown provider \"\(word)\"\(Suggestion.text(for: word, among: known))"
         throw SpecError(file: "VOIDBOX_LLM_PROVIDER", issues: [SpecIssue(nil, message)])
     }
 

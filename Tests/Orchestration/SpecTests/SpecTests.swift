@@ -308,10 +308,6 @@ import Testing
             ["VOIDBOX_LLM_PROVIDER": "olama"],
             "VOIDBOX_LLM_PROVIDER: unknown provider \"olama\"; did you mean \"ollama\"?"
         ),
-        (
-            ["VOIDBOX_LLM_PROVIDER": "claude-personal"],
-            "VOIDBOX_LLM_PROVIDER: the provider \"claude-personal\" is not built yet"
-        ),
         (["VOIDBOX_LLM_PROVIDER": "custom"], "VOIDBOX_LLM_PROVIDER: custom needs an address; set VOIDBOX_LLM_BASE_URL"),
         (
             ["VOIDBOX_LLM_PROVIDER": "scripted"],
