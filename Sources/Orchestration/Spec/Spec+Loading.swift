@@ -121,11 +121,24 @@ extension Spec {
             if provider == .custom, llm?.baseURL == nil, value("VOIDBOX_LLM_BASE_URL") == nil {
                 throw refusal(of: "VOIDBOX_LLM_PROVIDER", "custom needs an address; set VOIDBOX_LLM_BASE_URL")
             }
-            if provider == .scripted, llm?.script == nil {
-                throw refusal(of: "VOIDBOX_LLM_PROVIDER", "scripted needs a specification that names llm.script")
+            if provider == .scripted, llm?.script == nil, value("VOIDBOX_LLM_SCRIPT") == nil {
+                throw refusal(
+                    of: "VOIDBOX_LLM_PROVIDER",
+                    "scripted needs a file with its turns; set VOIDBOX_LLM_SCRIPT"
+                )
             }
         }
         let known = llm?.provider ?? .claude
+        if let script = value("VOIDBOX_LLM_SCRIPT") {
+            guard known == .scripted else {
+                throw refusal(
+                    of: "VOIDBOX_LLM_SCRIPT",
+                    "is for the provider scripted; set VOIDBOX_LLM_PROVIDER=scripted"
+                )
+            }
+            // A path in a variable is relative to where the user is, not to the specification.
+            llm = llm?.with { $0.script = URL(filePath: script).standardizedFileURL.path }
+        }
         if let model = value("VOIDBOX_LLM_MODEL") { llm = (llm ?? LLMSpec(provider: known)).with { $0.model = model } }
         for name in ["VOIDBOX_LLM_BASE_URL", "VOIDBOX_LLM_API_KEY_ENV"] where known == .scripted && value(name) != nil {
             throw refusal(of: name, "means nothing to the provider scripted; unset it")
