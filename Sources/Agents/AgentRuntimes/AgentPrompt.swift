@@ -7,7 +7,10 @@ enum AgentPrompt {
     /// The user's prompt, what to write where, and the beginning of the input.
     static func first(_ task: AgentTask) -> String {
         var prompt = task.prompt
-        prompt += "\n\nWrite your final result to the file \(task.outputFile)."
+        prompt +=
+            task.isService
+            ? "\n\nWhile you work, keep the file \(task.outputFile) up to date: each version of it is published."
+            : "\n\nWrite your final result to the file \(task.outputFile)."
         if let schema = task.outputSchema {
             let text = String(decoding: schema.document.encoded, as: UTF8.self)
             prompt +=

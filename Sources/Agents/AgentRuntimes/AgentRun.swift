@@ -4,7 +4,7 @@ package import Sandboxing
 /// Runs an agent in a box to its end: provisions it, follows its stream, and takes its output, which may have to fit a schema.
 package struct AgentRun: Sendable {
     /// A larger result belongs into a share.
-    static let maxOutputFileBytes = 16 << 20
+    package static let maxOutputFileBytes = 16 << 20
     private static let stderrTail = 16 << 10
 
     let runtime: any AgentRuntime
@@ -28,7 +28,21 @@ package struct AgentRun: Sendable {
         return result
     }
 
-    func provision() async throws {
+    /// One launch of a service in a box that is provisioned: to its end, or until it is told to stop. Its output file is left to
+    /// those who watch it.
+    package func launch(
+        until request: StopRequest,
+        grace: Duration,
+        onEvent: @Sendable (AgentEvent) async -> Void,
+    ) async throws -> AgentResult {
+        let start = ContinuousClock.now
+        var result = try await execute(.first, prompt: AgentPrompt.first(task), start, until: (request, grace), onEvent)
+        result.duration = .now - start
+        return result
+    }
+
+    /// Writes what must be in the box before the agent starts.
+    package func provision() async throws {
         for file in runtime.files(for: task) {
             try await sandbox.writeFile(file.path, file.bytes, options: WriteOptions(mode: file.mode))
         }
@@ -101,12 +115,13 @@ package struct AgentRun: Sendable {
         _ turn: AgentTurn,
         prompt: String,
         _ start: ContinuousClock.Instant,
+        until stop: (request: StopRequest, grace: Duration)? = nil,
         _ onEvent: @Sendable (AgentEvent) async -> Void,
     ) async throws -> AgentResult {
         var request = runtime.request(for: task, turn: turn)
         request.environment.merge(task.environment) { $1 }
         // All turns together have the time of the task.
-        request.timeout = max(task.timeout - (ContinuousClock.now - start), .milliseconds(1))
+        request.timeout = task.isService ? nil : max(task.timeout - (ContinuousClock.now - start), .milliseconds(1))
         request.keepsInputOpen = true
         let session: any ExecSession
         do {
@@ -114,9 +129,13 @@ package struct AgentRun: Sendable {
         } catch let error as SandboxError where error.code == .cannotStart {
             var result = AgentResult()
             result.failure = cannotStart(error)
+            result.couldNotStart = true
             return result
         }
-        return try await session.feeding(Array(prompt.utf8)) { try await follow(session, onEvent) }
+        return try await session.feeding(Array(prompt.utf8)) {
+            guard let stop else { return try await follow(session, onEvent) }
+            return try await session.ending(on: stop.request, grace: stop.grace) { try await follow(session, onEvent) }
+        }
     }
 
     func cannotStart(_ error: SandboxError) -> AgentFailure {
@@ -205,8 +224,8 @@ extension AgentResult {
         }
     }
 
-    /// What a later turn of the same session adds. Its last words and its end are the session's.
-    fileprivate mutating func take(_ next: AgentResult, usageCoversSession: Bool) {
+    /// What a later turn of the same session adds, or a later launch of a service. Its last words and its end are the whole's.
+    package mutating func take(_ next: AgentResult, usageCoversSession: Bool) {
         var next = next
         next.toolCalls = toolCalls + next.toolCalls
         next.warnings = warnings + next.warnings

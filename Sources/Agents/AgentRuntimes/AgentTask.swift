@@ -24,6 +24,8 @@ package struct AgentTask: Sendable {
     package var outputRetries = 2
     package var timeout = Duration.seconds(1200)
     package var outputFile = "/workspace/output.json"
+    /// Goes on until it is told to stop, without a limit of time, and writes its output file again and again.
+    package var isService = false
 
     package init(program: String, prompt: String) {
         self.program = program
@@ -90,6 +92,8 @@ package struct AgentResult: Sendable {
     package var warnings: [String] = []
     package var exitCode: Int32?
     package var signal: Int32?
+    /// True where its program could not be started at all: another attempt would come to the same.
+    package var couldNotStart = false
     package var duration = Duration.zero
 
     package init() {}

@@ -17,6 +17,10 @@ package enum RunEvent: Sendable {
     case stageOutputClosed(StageName, droppedBytes: UInt64)
     case stageReady(StageName, after: Duration)
     case stageRetrying(StageName, attempt: Int, after: Duration, why: String)
+    /// A service that has ended is started again; restarts count from 1.
+    case stageRestarting(StageName, restart: Int, after: Duration, why: String)
+    /// A service has written its output anew.
+    case outputPublished(StageName, OutputVersion)
     case stageFinished(StageName, StageReport)
     /// Only a sandbox: it is there until it is told to end.
     case waiting(box: String)

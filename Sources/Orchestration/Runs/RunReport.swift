@@ -66,7 +66,7 @@ package struct RunReport: Codable, Hashable, Sendable {
     }
 }
 
-/// A file that a run left for its owner.
+/// A file that a run left for its owner, or leaves while it goes on.
 package struct ArtifactReport: Codable, Hashable, Sendable {
     package var name: String
     package var mediaType: String
@@ -102,6 +102,10 @@ package struct StageReport: Codable, Hashable, Sendable {
     package var error: String?
     /// How often it was tried, where that may be more than once.
     package var attempts: Int?
+    /// How often it was started again, of a service with a rule for that.
+    package var restarts: Int?
+    /// How many versions of its output it has published, of an agent that is a service.
+    package var versions: Int?
     /// Of a box of a pipeline, all its attempts together.
     package var inputTokens: UInt64?
     package var outputTokens: UInt64?
@@ -117,7 +121,7 @@ package struct StageReport: Codable, Hashable, Sendable {
         case signal
         case durationMilliseconds = "duration_ms"
         case toolCalls = "tool_calls"
-        case error, attempts
+        case error, attempts, restarts, versions
         case inputTokens = "input_tokens"
         case outputTokens = "output_tokens"
         case costUSD = "cost_usd"

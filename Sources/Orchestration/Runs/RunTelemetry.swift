@@ -82,6 +82,12 @@ package final class RunTelemetry: Sendable {
         case .stageReady(let stage, _): log("ready", .information, stage)
         // An attempt is a span of its own. A box's has ended with the box.
         case .stageRetrying(let stage, _, _, let why): if stage.isStep { tree.end(path(stage), .failed(why)) }
+        case .stageRestarting(let stage, let restart, _, let why):
+            // An attempt of a step is a span of its own; an agent's is the service as long as its box lives.
+            if stage.isStep { tree.end(path(stage), .failed(why)) }
+            log("restart \(restart): \(why)", .warning, stage)
+        case .outputPublished(let stage, let version):
+            log("version \(version.number) of \(version.file), \(version.sizeBytes) bytes", .information, stage)
         case .stageFinished(let stage, let report): ended(stage, report)
         case .waiting: break
         case .warning(let box, let text): tree.log("[vm:\(box)] \(text)", .warning, in: path(box, "agent"))

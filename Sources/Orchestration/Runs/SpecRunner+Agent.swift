@@ -23,79 +23,139 @@ extension SpecRunner {
         let schema = try outputSchema(agent)
         for warning in kit.warnings { await warn(warning, &report) }
         if let warning = provider.warning { await warn(warning, &report) }
+        let service = agent.mode == .service ? service(agent) : nil
+        var task = AgentTask(program: name.rawValue, prompt: agent.prompt)
+        task.input = input
+        task.inputFile = inputFile
+        task.model = provider.model
+        task.skills = kit.bundles
+        task.outputSchema = schema
+        task.outputRetries = agent.outputRetries ?? task.outputRetries
+        if let seconds = agent.timeoutSeconds { task.timeout = .seconds(seconds) }
+        if let path = agent.outputFile { task.outputFile = path }
+        task.isService = service != nil
+        let model = AgentModel(name: name, provider: provider, broker: try await startBroker(provider))
+        var needsBox = true
+        while needsBox {
+            do {
+                needsBox = false
+                try await withBox(agent: name, &report) { box, report in
+                    try await requirePrograms(agent.skills, of: name, in: box)
+                    try await run(task, agent, kit, model, service, in: box, &report)
+                }
+            } catch {
+                if let service {
+                    await report.take(service)
+                    // A box that is gone is replaced by a fresh one, where the rule says so.
+                    if let error = error as? SandboxError, [.machineEnded, .bootFailed].contains(error.code),
+                        report.backend != "none", await service.hasBegun,
+                        (try? await service.goesOn(after: RunFailure(error))) == true
+                    {
+                        needsBox = true
+                        continue
+                    }
+                }
+                await model.broker.close()
+                throw error
+            }
+        }
+        await model.broker.close()
+    }
+
+    /// What an agent needs to reach its model.
+    private struct AgentModel {
+        let name: AgentName
+        let provider: ModelProvider
         let broker: ModelBroker
+    }
+
+    /// The agent at work in its box.
+    private func run(
+        _ task: AgentTask,
+        _ agent: AgentSpec,
+        _ kit: AgentKit,
+        _ model: AgentModel,
+        _ service: AgentService?,
+        in box: any SandboxInstance,
+        _ report: inout RunReport,
+    ) async throws {
+        let (name, provider) = (model.name, model.provider)
+        let attachment = try await model.broker.attach(to: box)
+        var task = task
+        if name == .codex { try await task.useCodex(in: box) }
+        task.environment = name.environment(provider, baseURL: attachment.guestBaseURL, token: attachment.token)
+        let relay = try await kit.startRelay(in: box, environment: environment, logger: logger)
+        task.mcpServers = kit.guestServers + (relay?.servers ?? [])
+        telemetry?.agentBegan(
+            box: spec.name,
+            agent: name.rawValue,
+            provider: provider.kind.rawValue,
+            model: provider.model,
+        )
+        task.environment.merge(telemetry?.agentEnvironment(box: spec.name) ?? [:]) { $1 }
+        let outcome: Result<AgentResult, any Error>
         do {
-            broker = try await ModelBroker.start(provider: provider, logger: logger) { [observe, spec] failure in
+            let run = AgentRun(task, by: name.runtime, in: box)
+            if let service {
+                outcome = .success(try await service.run(run, in: box))
+            } else if agent.mode == .interactive, let terminal {
+                outcome = .success(try await run.run(on: terminal))
+            } else {
+                outcome = .success(
+                    try await run.run { [observe, spec] event in
+                        await observe(.agent(box: spec.name, event))
+                    }
+                )
+            }
+        } catch {
+            outcome = .failure(error)
+        }
+        await relay?.close()
+        await attachment.close()
+        let usage = await model.broker.usage
+        // What it has cost counts, however it ended.
+        report.charge(usage)
+        let result = try outcome.get()
+        report.take(result, usage, provider, agentName: name.rawValue)
+        telemetry?.agentEnded(
+            box: spec.name,
+            AgentOutcome(result, report),
+            provider: provider.kind.rawValue,
+        )
+        for warning in result.warnings { await warn(warning, &report) }
+        guard let service else { return }
+        await report.take(service)
+        // It was told to end, and the report says what there was until then.
+        if Task.isCancelled {
+            report.stageResults[0].status = .cancelled
+            report.stageResults[0].error = "run cancelled"
+            throw CancellationError()
+        }
+    }
+
+    private func service(_ agent: AgentSpec) -> AgentService {
+        let stage = StageName(ofBox: spec.name)
+        let output = OutputWatch(
+            path: agent.outputFile ?? "",
+            stage: stage,
+            directory: directories?.artifacts,
+            limit: serviceTiming.lookLimit,
+            observe: observe,
+        )
+        return AgentService(agent.restart, output: output, stage: stage, timing: serviceTiming, observe: observe)
+    }
+
+    func startBroker(_ provider: ModelProvider) async throws -> ModelBroker {
+        do {
+            return try await ModelBroker.start(provider: provider, logger: logger) { [observe, spec] failure in
                 await observe(.warning(box: spec.name, provider.describe(failure)))
             }
         } catch {
             throw RunFailure(.usage, "\(error)")
         }
-        do {
-            try await withBox(agent: name, &report) { box, report in
-                try await requirePrograms(agent.skills, of: name, in: box)
-                let attachment = try await broker.attach(to: box)
-                var task = AgentTask(program: name.rawValue, prompt: agent.prompt)
-                if name == .codex { try await task.useCodex(in: box) }
-                task.input = input
-                task.inputFile = inputFile
-                task.model = provider.model
-                task.environment = name.environment(
-                    provider,
-                    baseURL: attachment.guestBaseURL,
-                    token: attachment.token,
-                )
-                let relay = try await kit.startRelay(in: box, environment: environment, logger: logger)
-                task.skills = kit.bundles
-                task.mcpServers = kit.guestServers + (relay?.servers ?? [])
-                task.outputSchema = schema
-                task.outputRetries = agent.outputRetries ?? task.outputRetries
-                if let seconds = agent.timeoutSeconds { task.timeout = .seconds(seconds) }
-                if let path = agent.outputFile { task.outputFile = path }
-                telemetry?.agentBegan(
-                    box: spec.name,
-                    agent: name.rawValue,
-                    provider: provider.kind.rawValue,
-                    model: provider.model,
-                )
-                task.environment.merge(telemetry?.agentEnvironment(box: spec.name) ?? [:]) { $1 }
-                let outcome: Result<AgentResult, any Error>
-                do {
-                    let run = AgentRun(task, by: name.runtime, in: box)
-                    if agent.mode == .interactive, let terminal {
-                        outcome = .success(try await run.run(on: terminal))
-                    } else {
-                        outcome = .success(
-                            try await run.run { [observe, spec] event in
-                                await observe(.agent(box: spec.name, event))
-                            }
-                        )
-                    }
-                } catch {
-                    outcome = .failure(error)
-                }
-                await relay?.close()
-                await attachment.close()
-                let usage = await broker.usage
-                // What it has cost counts, however it ended.
-                report.charge(usage)
-                let result = try outcome.get()
-                report.take(result, usage, provider, agentName: name.rawValue)
-                telemetry?.agentEnded(
-                    box: spec.name,
-                    AgentOutcome(result, report),
-                    provider: provider.kind.rawValue,
-                )
-                for warning in result.warnings { await warn(warning, &report) }
-            }
-            await broker.close()
-        } catch {
-            await broker.close()
-            throw error
-        }
     }
 
-    private func provider() throws -> ModelProvider {
+    func provider() throws -> ModelProvider {
         let llm = spec.llm
         let settings = ModelSettings(
             provider: (llm?.provider ?? .claude).rawValue,
@@ -170,8 +230,22 @@ extension AgentOutcome {
 }
 
 extension RunReport {
+    /// What a service has published, and how often it was started again.
+    fileprivate mutating func take(_ service: AgentService) async {
+        warnings += await service.output.warnings.filter { !warnings.contains($0) }
+        let restarts = await service.restarts
+        let version = await service.output.latest
+        if !stageResults.isEmpty {
+            if restarts > 0 { stageResults[0].restarts = restarts }
+            stageResults[0].versions = version?.number ?? 0
+        }
+        guard let version else { return }
+        artifacts = ArtifactReport(version).map { [$0] }
+        if let contents = await service.output.contents { output = String(decoding: contents, as: UTF8.self) }
+    }
+
     /// What went through the broker, which saw every call.
-    fileprivate mutating func charge(_ usage: ModelUsage) {
+    mutating func charge(_ usage: ModelUsage) {
         guard usage.requests > 0 else { return }
         let tokens = usage.tokens
         inputTokens = UInt64(clamping: tokens.input)

@@ -1,3 +1,6 @@
+internal import AgentRuntimes
+internal import ModelBroker
+internal import ModelProviders
 internal import Primitives
 internal import Sandboxing
 internal import Spec
@@ -5,17 +8,60 @@ internal import Spec
 /// kind: workflow. All steps share one box.
 extension SpecRunner {
     func runWorkflow(_ workflow: WorkflowSpec, input: String?, _ report: inout RunReport) async throws {
-        try await withBox(agent: nil, &report) { box, report in
-            if let input { try await box.writeFile(inputFile, Array(input.utf8)) }
-            let (stages, output) = await WorkflowRun(runner: self, workflow: workflow, box: box).run()
-            report.stageResults = stages
-            report.stages = stages.count
-            report.output = output.map { String(decoding: $0, as: UTF8.self) } ?? ""
-            report.totalCostUSD = 0
-            try Task.checkCancellation()
-            try await collectResult(of: box, &report)
-            report.judge(stages)
+        guard let agent = workflow.agent else {
+            return try await withBox(agent: nil, &report) { box, report in
+                report.totalCostUSD = 0
+                try await runSteps(of: workflow, input: input, in: box, &report)
+            }
         }
+        let provider = try provider()
+        if let warning = provider.warning { await warn(warning, &report) }
+        let broker = try await startBroker(provider)
+        do {
+            try await withBox(agent: agent, &report) { box, report in
+                let attachment = try await broker.attach(to: box)
+                // What a step needs to call the agent as a run of kind agent would.
+                var task = AgentTask(program: agent.rawValue, prompt: "")
+                task.model = provider.model
+                try await AgentRun(task, by: agent.runtime, in: box).provision()
+                var runner = self
+                runner.stepEnvironment = agent.runtime.request(for: task, turn: .first).environment
+                runner.stepEnvironment.merge(
+                    agent.environment(provider, baseURL: attachment.guestBaseURL, token: attachment.token)
+                ) { $1 }
+                let outcome: Result<Void, any Error>
+                do {
+                    outcome = .success(try await runner.runSteps(of: workflow, input: input, in: box, &report))
+                } catch {
+                    outcome = .failure(error)
+                }
+                await attachment.close()
+                let usage = await broker.usage
+                if usage.requests == 0 { report.totalCostUSD = 0 }
+                report.charge(usage)
+                try outcome.get()
+            }
+            await broker.close()
+        } catch {
+            await broker.close()
+            throw error
+        }
+    }
+
+    private func runSteps(
+        of workflow: WorkflowSpec,
+        input: String?,
+        in box: any SandboxInstance,
+        _ report: inout RunReport,
+    ) async throws {
+        if let input { try await box.writeFile(inputFile, Array(input.utf8)) }
+        let (stages, output) = await WorkflowRun(runner: self, workflow: workflow, box: box).run()
+        report.stageResults = stages
+        report.stages = stages.count
+        report.output = output.map { String(decoding: $0, as: UTF8.self) } ?? ""
+        try Task.checkCancellation()
+        try await collectResult(of: box, &report)
+        report.judge(stages)
     }
 }
 

@@ -24,6 +24,9 @@ package struct SpecRunner: Sendable {
     let terminal: AgentTerminal?
     /// How long a box that is stopped has to end by itself.
     var grace = Duration.seconds(5)
+    package var serviceTiming = ServiceTiming()
+    /// Of a workflow's steps, beside what the box gives every program.
+    var stepEnvironment: [String: String] = [:]
 
     package init(
         _ spec: Spec,

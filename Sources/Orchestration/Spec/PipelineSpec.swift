@@ -52,6 +52,24 @@ package struct RetrySpec: Hashable, Sendable {
     }
 }
 
+/// Whether a service that has ended is started again.
+package struct RestartSpec: Hashable, Sendable {
+    package enum Policy: String, Hashable, Sendable, CaseIterable {
+        case never
+        case onFailure = "on-failure"
+        /// Also after a good end.
+        case always
+    }
+
+    package var policy = Policy.never
+    /// In a row: one that ran for longer than the longest wait begins a new row.
+    package var maxRestarts = 10
+    /// How long to wait before each restart of a row.
+    package var delays = RetrySpec()
+
+    package init() {}
+}
+
 package struct PipelineBoxSpec: Hashable, Sendable {
     package var name: String
     package var prompt: String

@@ -11,7 +11,6 @@ extension Spec {
         missing("sandbox.snapshot", "sandbox.snapshot", if: sandbox.snapshot != nil)
         switch body {
         case .agent(let agent):
-            missing("agent.mode", "agent.mode: service", if: agent.mode == .service)
             missing("agent.messaging", "agent.messaging", if: agent.messaging != nil)
             checkSkills(agent.skills, "agent", &issues)
             checkAgent(agent.skills, llm, "llm", &issues)
@@ -22,7 +21,9 @@ extension Spec {
                 checkSkills(box.skills, path, &issues)
                 checkAgent(box.skills, box.llm ?? llm, box.llm == nil ? "llm" : "\(path).llm", &issues)
             }
-        case .workflow: break
+        case .workflow(let workflow):
+            guard let agent = workflow.agent else { break }
+            checkAgent([.agent(agent.rawValue)], llm, "llm", &issues)
         case .sandbox: break
         }
         if !issues.isEmpty { throw SpecError(file: file, issues: issues) }

@@ -131,9 +131,23 @@ extension RetrySpec {
     init(_ map: MapReader) {
         self.init()
         maxAttempts = map.integer("max_attempts", in: 1...100) ?? 3
+        readDelays(map)
+        map.finish()
+    }
+
+    fileprivate mutating func readDelays(_ map: MapReader) {
         initialDelayMilliseconds = map.integer("initial_delay_ms", in: 0...3_600_000) ?? initialDelayMilliseconds
         backoff = map.number("backoff", in: 1...100) ?? backoff
         maxDelayMilliseconds = map.integer("max_delay_ms", in: 0...3_600_000) ?? maxDelayMilliseconds
+    }
+}
+
+extension RestartSpec {
+    init(_ map: MapReader) {
+        self.init()
+        policy = map.word("policy") ?? .onFailure
+        maxRestarts = map.integer("max_restarts", in: 0...1_000_000) ?? maxRestarts
+        delays.readDelays(map)
         map.finish()
     }
 }

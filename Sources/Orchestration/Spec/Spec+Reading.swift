@@ -39,14 +39,17 @@ extension Spec {
         if kind != .sandbox, !map.has(kind.rawValue) {
             map.reportMissing(kind.rawValue, "kind: \(kind.rawValue) requires \(block(kind.rawValue))")
         }
-        if map.has("llm"), kind == .workflow || kind == .sandbox {
-            map.report("llm", "kind: \(kind.rawValue) asks no model; remove llm")
-        }
         switch kind {
         case .agent: body = .agent(sections.0.map { AgentSpec($0) } ?? AgentSpec())
         case .pipeline: body = .pipeline(sections.1.map { PipelineSpec($0) } ?? PipelineSpec())
         case .workflow: body = .workflow(sections.2.map { WorkflowSpec($0) } ?? WorkflowSpec())
         case .sandbox: body = .sandbox
+        }
+        switch body {
+        case .workflow(let workflow) where workflow.agent == nil && map.has("llm"):
+            map.report("llm", "a workflow without workflow.agent asks no model; remove llm, or name the agent")
+        case .sandbox where map.has("llm"): map.report("llm", "kind: sandbox asks no model; remove llm")
+        default: break
         }
         positions = map.reader.positions
     }
@@ -162,6 +165,7 @@ extension AgentSpec {
         outputSchema = OutputSchemaSpec(map)
         outputRetries = OutputSchemaSpec.retries(map)
         if let messaging = map.map("messaging") { self.messaging = MessagingSpec(messaging) }
+        if let restart = map.map("restart") { self.restart = RestartSpec(restart) }
         map.finish()
         self.prompt = prompt ?? ""
         if mode != .interactive {
@@ -169,11 +173,12 @@ extension AgentSpec {
             if let prompt, prompt.isBlank { map.report("prompt", "agent.prompt cannot be empty") }
         }
         if let outputFile { map.checkGuestPath("output_file", outputFile) }
+        if mode != .service, map.has("restart") { map.report("restart", "agent.restart is only for mode: service") }
         switch mode {
         case .task: break
         case .service:
-            if map.has("timeout_secs") {
-                map.report("timeout_secs", "agent: mode: service and timeout_secs are mutually exclusive")
+            for key in ["timeout_secs", "output_schema", "output_retries"] where map.has(key) {
+                map.report(key, "agent: mode: service and \(key) are mutually exclusive")
             }
             if outputFile == nil { map.report("mode", "agent: mode: service requires output_file") }
         case .interactive:

@@ -7,6 +7,7 @@ extension WorkflowSpec {
         let parsed = readers.compactMap { reader in WorkflowStepSpec(reader).map { (reader: reader, step: $0) } }
         steps = parsed.map(\.step)
         outputStep = map.string("output_step")
+        agent = map.word("agent")
         maxParallel = map.integer("max_parallel", in: 1...1024) ?? maxParallel
         map.finish()
         if readers.isEmpty { map.reader.report(map.position, "workflow.steps cannot be empty") }
@@ -90,6 +91,7 @@ extension WorkflowStepSpec {
         let mode = map.word("mode", Mode.self)
         let ready = map.map("ready")
         if let ready { service = ServiceSpec(ready) }
+        let restart = map.map("restart").map { RestartSpec($0) }
         timeoutSeconds = map.integer("timeout_secs", in: 1...604_800)
         retry = map.map("retry").map { RetrySpec($0) } ?? RetrySpec()
         map.finish()
@@ -98,7 +100,13 @@ extension WorkflowStepSpec {
         stdinFrom = run?.string("stdin_from")
         run?.finish()
         if mode == nil, ready != nil { map.report("ready", "\(map.path).ready is only for mode: service") }
-        if mode == .service { service = service ?? ServiceSpec() } else { service = nil }
+        if mode == nil, restart != nil { map.report("restart", "\(map.path).restart is only for mode: service") }
+        if mode == .service {
+            service = service ?? ServiceSpec()
+            service?.restart = restart ?? RestartSpec()
+        } else {
+            service = nil
+        }
         guard let name, let program else { return nil }
         self.name = name
         self.program = program

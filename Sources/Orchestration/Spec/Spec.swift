@@ -124,6 +124,8 @@ package struct AgentSpec: Hashable, Sendable {
     package var outputRetries: Int?
     package var messaging: MessagingSpec?
     package var mode = Mode.task
+    /// Of a service.
+    package var restart = RestartSpec()
 }
 
 package struct MessagingSpec: Hashable, Sendable {

@@ -4,6 +4,8 @@ package struct WorkflowSpec: Hashable, Sendable {
 
     package var steps: [WorkflowStepSpec] = []
     package var outputStep: String?
+    /// Whose program is in the box, with a model, for steps that call it.
+    package var agent: AgentName?
     /// Steps that run at the same time; services do not count.
     package var maxParallel = Self.defaultParallelism
 
@@ -45,6 +47,7 @@ package struct ServiceSpec: Hashable, Sendable {
     package var readiness = Readiness.started
     /// How long it may take until then.
     package var readyTimeoutSeconds = 60
+    package var restart = RestartSpec()
 
     package init() {}
 }

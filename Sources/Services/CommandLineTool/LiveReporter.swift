@@ -26,6 +26,12 @@ struct LiveReporter: Sendable {
         case .stageRetrying(let stage, let attempt, let delay, let why):
             let what = "attempt \(attempt) of \(line(stage.name)) failed, next one in \(delay.wholeMilliseconds) ms"
             say(stage.box, "\(what): \(line(why))")
+        case .stageRestarting(let stage, let restart, let delay, let why):
+            let what = "\(line(stage.name)) is started again (restart \(restart)) in \(delay.wholeMilliseconds) ms"
+            say(stage.box, "\(what): \(line(why))")
+        case .outputPublished(let stage, let version):
+            let text = version.text.map { ": \(line(String($0.prefix(200))))" } ?? ""
+            say(stage.box, "version \(version.number) of \(line(version.file)), \(version.sizeBytes) bytes\(text)")
         case .stageFinished(let stage, let report):
             let why = report.error.map { ": \(line($0))" } ?? ""
             let name = stage.isStep ? "step \(line(stage.name)) " : ""

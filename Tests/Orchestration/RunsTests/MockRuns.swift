@@ -38,7 +38,7 @@ final class MockRuns: Sendable {
     ) async throws -> RunReport {
         let file = place.appending(path: "s.yaml").path
         try Data(text.utf8).write(to: URL(filePath: file))
-        let runner = SpecRunner(
+        var runner = SpecRunner(
             try Spec.load(file: file),
             file: file,
             environment: [:],
@@ -52,6 +52,7 @@ final class MockRuns: Sendable {
             control: control,
             directories: directories,
         )
+        runner.serviceTiming.lookInterval = .milliseconds(2)
         return await runner.run(input: input)
     }
 }

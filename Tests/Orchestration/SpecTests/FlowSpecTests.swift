@@ -62,6 +62,10 @@ import Testing
             "workflow.steps[0].ready is only for mode: service"
         ),
         (
+            "- {name: s, run: {program: p}, restart: {}}",
+            "workflow.steps[0].restart is only for mode: service"
+        ),
+        (
             "- {name: s, run: {program: p}, mode: service, ready: {port: 80, file: /x}}",
             "workflow.steps[0].ready needs exactly one of log_contains, file and port"
         ),
@@ -104,6 +108,34 @@ import Testing
         #expect(flow.steps[1].dependencies == ["s"])
         #expect(flow.steps[1].retry.maxAttempts == 4 && flow.steps[1].retry.backoff == 1.5)
         #expect(flow.steps[2].retry.maxAttempts == 3, "that is what asking for retries without a number means")
+    }
+
+    @Test func `when a service is started again is read`() throws {
+        let agent = """
+            kind: agent
+            name: x
+            agent:
+              prompt: p
+              mode: service
+              output_file: /o
+              restart: {max_restarts: 3, initial_delay_ms: 5, backoff: 3, max_delay_ms: 60}
+            """
+        guard case .agent(let service) = try Spec.parse(Array(agent.utf8), file: "s.yaml").body else { return }
+        #expect(service.restart.policy == .onFailure && service.restart.maxRestarts == 3)
+        #expect(service.restart.delays.delay(after: 9) == .milliseconds(60))
+        let text = """
+            kind: workflow
+            name: x
+            llm: {provider: claude}
+            workflow:
+              agent: claude-code
+              steps:
+                - {name: s, run: {program: p}, mode: service, restart: {policy: always}}
+                - {name: t, run: {program: p}, mode: service}
+            """
+        guard case .workflow(let flow) = try Spec.parse(Array(text.utf8), file: "s.yaml").body else { return }
+        #expect(flow.agent == .claudeCode)
+        #expect(flow.steps.map(\.service?.restart.policy) == [.always, .never])
     }
 
     private func pipeline(_ boxes: String, stages: String? = nil) -> [String] {

@@ -99,6 +99,18 @@ import Testing
             "agent: mode: service and timeout_secs are mutually exclusive"
         ),
         ("kind: agent\nname: x\nagent: {prompt: p, mode: service}\n", "agent: mode: service requires output_file"),
+        (
+            "kind: agent\nname: x\nagent: {prompt: p, mode: service, output_file: /o, output_schema: {type: object}}\n",
+            "agent: mode: service and output_schema are mutually exclusive"
+        ),
+        (
+            "kind: agent\nname: x\nagent: {prompt: p, restart: {policy: always}}\n",
+            "agent.restart is only for mode: service"
+        ),
+        (
+            "kind: agent\nname: x\nagent: {prompt: p, mode: service, output_file: /o, restart: {policy: onfailure}}\n",
+            "agent.restart.policy: unknown word \"onfailure\"; did you mean \"on-failure\"?"
+        ),
         ("kind: agent\nname: x\nllm: {provider: custom}\nagent: {prompt: p}\n", "custom requires base_url"),
         ("kind: agent\nname: x\nllm: {provider: scripted}\nagent: {prompt: p}\n", "scripted requires script"),
         ("kind: pipeline\nname: x\npipeline: {boxes: []}\n", "pipeline.boxes cannot be empty"),
@@ -125,7 +137,7 @@ import Testing
         ("kind: sandbox\nname: x\nllm: {provider: claude}\n", "kind: sandbox asks no model; remove llm"),
         (
             "kind: workflow\nname: x\nllm: {provider: claude}\nworkflow: {steps: [{name: a, run: {program: p}}]}\n",
-            "kind: workflow asks no model"
+            "a workflow without workflow.agent asks no model"
         ),
         (
             "kind: agent\nname: x\nllm: {provider: custom, base_url: 'file:///x'}\nagent: {prompt: p}\n",

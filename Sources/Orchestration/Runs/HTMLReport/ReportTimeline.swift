@@ -51,6 +51,7 @@ struct ReportTimeline {
         case .stageStarted: row(stage) { $0.bars.append(Bar(kind: .stage, start: time, label: stage)) }
         case .stageReady: row(stage) { $0.note = "ready" }
         case .stageRetrying: close(stage, at: time, .failed, event.message)
+        case .stageRestarting: row(stage) { $0.note = "restarted: \(event.message)" }
         case .stageCompleted: close(stage, at: time, .stage, "succeeded")
         case .stageFailed: close(stage, at: time, .failed, "failed")
         case .stageCancelled: close(stage, at: time, .cancelled, "cancelled")

@@ -74,6 +74,8 @@ package struct EventType: RawRepresentable, Hashable, Sendable, Codable {
     /// A service is ready for those that wait for it.
     package static let stageReady = EventType(rawValue: "stage.ready")
     package static let stageRetrying = EventType(rawValue: "stage.retrying")
+    /// A service that has ended is started again.
+    package static let stageRestarting = EventType(rawValue: "stage.restarting")
     package static let stageCompleted = EventType(rawValue: "stage.completed")
     package static let stageFailed = EventType(rawValue: "stage.failed")
     package static let stageSkipped = EventType(rawValue: "stage.skipped")
@@ -85,6 +87,7 @@ package struct EventType: RawRepresentable, Hashable, Sendable, Codable {
     /// No more of a stage's output is recorded; its payload says why and how much that is.
     package static let logClosed = EventType(rawValue: "log.closed")
     package static let warning = EventType(rawValue: "run.warning")
+    /// There is output while the run goes on: a version of a service's, or a box that only waits.
     package static let outputReady = EventType(rawValue: "run.output_ready")
     package static let runFinished = EventType(rawValue: "run.finished")
     package static let runFailed = EventType(rawValue: "run.failed")

@@ -52,6 +52,11 @@ package final class RunRecorder: Sendable {
             append(.stageRetrying, why, stage, .warn) {
                 $0.payload = ["stage_attempt": .count(attempt), "delay_ms": .milliseconds(delay)]
             }
+        case .stageRestarting(let stage, let restart, let delay, let why):
+            append(.stageRestarting, why, stage, .warn) {
+                $0.payload = ["restart": .count(restart), "delay_ms": .milliseconds(delay)]
+            }
+        case .outputPublished(let stage, let version): record(version, stage)
         case .stageFinished(let stage, let report): recordEnd(of: stage, report)
         case .waiting(let box): append(.outputReady, "the box is ready", box: box)
         case .warning(let box, let text): append(.warning, text, box: box, .warn)
@@ -64,6 +69,21 @@ package final class RunRecorder: Sendable {
             append(.stageQueued, "\(plan.stage.name) waits", plan.stage) {
                 $0.payload = ["depends_on": .array(plan.dependsOn.map { .string($0) })]
             }
+        }
+    }
+
+    private func record(_ version: OutputVersion, _ stage: StageName) {
+        append(.outputReady, "version \(version.number) of \(version.file), \(version.sizeBytes) bytes", stage) {
+            var payload: [String: JSONValue] = [
+                "version": .count(version.number), "file": .string(version.file),
+                "size_bytes": .integer(Int64(clamping: version.sizeBytes)), "media_type": .string(version.mediaType),
+            ]
+            payload["path"] = version.artifact.map { .string($0) }
+            // A service that goes on for weeks must not fill the disk.
+            if let text = version.text, reserve(text.utf8.count, of: stage.name, countsDropped: false) {
+                payload["text"] = .string(text)
+            }
+            $0.payload = payload
         }
     }
 
@@ -117,18 +137,22 @@ package final class RunRecorder: Sendable {
 
     /// What an agent says, up to the limit of its stage.
     private func appendLog(_ text: String, stream: String, _ stage: StageName) {
-        let size = text.utf8.count
-        let isKept = written.withLock { written in
-            var entry = written[stage.name] ?? (0, 0)
-            defer { written[stage.name] = entry }
+        guard reserve(text.utf8.count, of: stage.name) else { return }
+        append(.logChunk, text, stage) { $0.stream = stream }
+    }
+
+    /// False where the stage's limit does not allow so much more.
+    private func reserve(_ size: Int, of stage: String, countsDropped: Bool = true) -> Bool {
+        written.withLock { written in
+            var entry = written[stage] ?? (0, 0)
+            defer { written[stage] = entry }
             guard entry.bytes + size <= Self.logLimit else {
-                entry.dropped += size
+                if countsDropped { entry.dropped += size }
                 return false
             }
             entry.bytes += size
             return true
         }
-        if isKept { append(.logChunk, text, stage) { $0.stream = stream } }
     }
 
     // MARK: Appending
@@ -197,6 +221,8 @@ extension StageReport {
         payload["error"] = error.map { .string($0) }
         if status == .skipped { payload["reason"] = payload["error"] }
         payload["stage_attempt"] = attempts.map { .count($0) }
+        payload["restarts"] = restarts.map { .count($0) }
+        payload["versions"] = versions.map { .count($0) }
         payload["input_tokens"] = inputTokens.map { .integer(Int64(clamping: $0)) }
         payload["output_tokens"] = outputTokens.map { .integer(Int64(clamping: $0)) }
         payload["cost_usd"] = costUSD.map { .number($0) }

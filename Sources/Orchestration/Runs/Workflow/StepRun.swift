@@ -57,6 +57,7 @@ struct StepRun: Sendable {
         var request = ExecRequest([step.program] + step.args)
         request.timeout = step.timeoutSeconds.map { .seconds($0) }
         let telemetry = runner.telemetry
+        request.environment = runner.stepEnvironment
         request.environment.merge(telemetry?.execBegan(stage, program: step.program) ?? [:]) { $1 }
         var log = StepLog()
         do {

@@ -24,7 +24,7 @@ struct WorkflowRun: Sendable {
         var waiting: [Int]
         var running = 0
         /// How to stop the services that run.
-        var services: [Int: AsyncStream<Never>.Continuation] = [:]
+        var services: [Int: StopRequest] = [:]
         var readyServices: Set<Int> = []
         var unsettled: Int
     }
@@ -98,8 +98,8 @@ struct WorkflowRun: Sendable {
             guard step.isService || progress.running < workflow.maxParallel else { break }
             progress.waiting.removeLast()
             if let service = step.service {
-                let (stop, stopper) = AsyncStream.makeStream(of: Never.self)
-                progress.services[number] = stopper
+                let stop = StopRequest()
+                progress.services[number] = stop
                 let run = ServiceRun(
                     runner: runner,
                     step: step,
@@ -175,7 +175,7 @@ struct WorkflowRun: Sendable {
         // Those that are not ready yet have steps that wait for them.
         guard progress.unsettled == progress.services.count, progress.services.keys.allSatisfy(graph.hasDependants)
         else { return }
-        for stopper in progress.services.values { stopper.finish() }
+        for stop in progress.services.values { stop.make() }
     }
 }
 

@@ -66,6 +66,7 @@ struct LogLine {
             words = "tool failed: \(message)"
         case .warning, .logClosed: words = "warning: \(message)"
         case .stageRetrying: words = "failed, will be tried again: \(message)"
+        case .stageRestarting: words = "is started again: \(message)"
         case .stageFailed, .stageSkipped, .stageCancelled:
             words = "\(event.type.rawValue.dropFirst("stage.".count)): \(message)"
         default: words = message

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Foundation
+internal import Primitives
 internal import Runs
 internal import Spec
 
@@ -28,6 +29,8 @@ struct InspectCommand: AsyncParsableCommand {
     private struct RunDetails: Encodable {
         var run: RunRow
         var directory: String
+        /// The newest version of a service's output.
+        var published: JSONValue?
         var report: RunReport?
     }
 
@@ -38,8 +41,20 @@ struct InspectCommand: AsyncParsableCommand {
             } else if let reference {
                 let store = try RecordedRuns.store()
                 let listing = try store.listing(try store.resolve(reference))
-                let directory = store.directoryOfRun(listing.record.id)
-                try Console.json(RunDetails(run: RunRow(listing), directory: directory, report: listing.report))
+                let id = listing.record.id
+                var published: JSONValue?
+                _ = try await store.events(of: id, follows: false) { event in
+                    guard event.type == .outputReady, let payload = event.payload else { return }
+                    published = .object(payload)
+                }
+                try Console.json(
+                    RunDetails(
+                        run: RunRow(listing),
+                        directory: store.directoryOfRun(id),
+                        published: published,
+                        report: listing.report,
+                    )
+                )
             }
         }
     }
