@@ -120,10 +120,10 @@ package final class TestProcess: Sendable {
 package func eventually(
     _ what: String,
     within limit: Duration = .seconds(120),
-    _ condition: () throws -> Bool,
+    _ condition: () async throws -> Bool,
 ) async throws {
     let deadline = ContinuousClock.now + limit
-    while try !condition() {
+    while try await !condition() {
         guard ContinuousClock.now < deadline else {
             Issue.record("not within \(limit): \(what)")
             return
