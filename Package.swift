@@ -251,15 +251,22 @@ let table: [Module] = [
         name: "CommandLineTool",
         layer: .services,
         uses: [
-            "AgentRuntimes", "LinuxSystem", "OTLPExport", "Primitives", "Runs", "SandboxKVM", "SandboxMock",
-            "SandboxQEMU",
-            "Sandboxing", "Spec", "Telemetry",
+            "AgentRuntimes", "HostSession", "LinuxSystem", "Primitives", "Runs", "SandboxKVM", "SandboxQEMU",
+            "Sandboxing", "Spec",
         ],
         products: [.argumentParser, .log, .unixSignals],
         tested: true,
         testUses: ["Primitives", "Sandboxing"],
     ),
-
+    Module(
+        name: "HostSession",
+        layer: .services,
+        uses: [
+            "AgentRuntimes", "LinuxSystem", "OTLPExport", "Primitives", "Runs", "SandboxKVM", "SandboxMock",
+            "SandboxQEMU", "Sandboxing", "Spec", "Telemetry",
+        ],
+        products: [.log, .unixSignals],
+    ),
     Module(
         name: "OTLPExport",
         layer: .services,
@@ -268,6 +275,16 @@ let table: [Module] = [
         tested: true,
         testUses: ["HTTPSupport", "JSONCoding", "Primitives", "Telemetry"],
         testProducts: [.httpTypes, .hummingbird, .log],
+    ),
+    Module(
+        name: "VoidBox",
+        layer: .services,
+        uses: [
+            "AgentRuntimes", "HostSession", "JSONCoding", "LinuxSystem", "Primitives", "Runs", "Sandboxing", "Spec",
+        ],
+        products: [.asyncAlgorithms, .log],
+        tested: true,
+        testUses: ["JSONCoding", "Primitives", "SandboxMock", "Sandboxing", "Spec"],
     ),
 
     // Executables.
@@ -523,6 +540,7 @@ let fuzzers: [Target] =
 
 let package = Package(
     name: "voidbox",
+    products: [.library(name: "VoidBox", targets: ["VoidBox"])],
     dependencies: packages,
     targets: targets + suiteTargets + testSupport + benchmarks + fuzzers,
 )
