@@ -321,7 +321,7 @@ let suites: [Suite] = [
     Suite(
         name: "CommandLineTests",
         path: "Integration/CommandLineTests",
-        uses: ["LinuxSystem", "TestSupport", "voidbox"],
+        uses: ["HTTPSupport", "LinuxSystem", "Spec", "TestSupport", "VoidBox", "voidbox", "voidbox-examples"],
     ),
 ]
 
@@ -503,6 +503,17 @@ let benchmarks: [Target] = [
     ),
 ]
 
+/// The examples of the library. One program, and a target of this package: a package of its own would compile everything again,
+/// and each program with the library in it takes 140 MB and seconds to link.
+let examples: [Target] = [
+    .executableTarget(
+        name: "voidbox-examples",
+        dependencies: ["VoidBox"],
+        path: "examples/swift",
+        swiftSettings: swiftSettings,
+    )
+]
+
 /// What the targets of `Fuzz/Targets` parse with.
 let fuzzed: [Target.Dependency] = [
     "AgentRuntimes", "LinuxBoot", "LinuxSystem", "MachineMemory", "Primitives", "SharedFS", "Skills", "Spec", "TTRPC",
@@ -542,5 +553,5 @@ let package = Package(
     name: "voidbox",
     products: [.library(name: "VoidBox", targets: ["VoidBox"])],
     dependencies: packages,
-    targets: targets + suiteTargets + testSupport + benchmarks + fuzzers,
+    targets: targets + suiteTargets + testSupport + benchmarks + examples + fuzzers,
 )
