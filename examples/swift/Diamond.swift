@@ -4,23 +4,23 @@ import VoidBox
 /// `../diamond.yaml`.
 enum Diamond {
     static let collect = VoidBox("collect")
-        .skill(Examples.agent)
+        .skill(Examples.agent())
         .environment("MOCK_CLAUDE_OUTPUT", "/workspace/output/facts.md=queues, devices, drivers")
         .prompt("Collect the facts about virtio into /workspace/output/facts.md.")
         .output("facts")
 
     static let praise = VoidBox("praise")
-        .skill(Examples.agent)
+        .skill(Examples.agent())
         .prompt("Say what is good about what /workspace/input/facts.md tells.")
         .input("facts")
 
     static let criticize = VoidBox("criticize")
-        .skill(Examples.agent)
+        .skill(Examples.agent())
         .prompt("Say what is bad about what /workspace/input/facts.md tells.")
         .input("facts")
 
     static let judge = VoidBox("judge")
-        .skill(Examples.agent)
+        .skill(Examples.agent())
         .prompt("Your input is a JSON array with the praise and the criticism. Write one page.")
 
     static let pipeline = Pipeline.named("diamond", collect)

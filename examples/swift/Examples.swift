@@ -59,8 +59,9 @@ import VoidBox
         FileHandle.standardError.write(Data((text + "\n").utf8))
     }
 
-    /// The agent of the examples for which any agent will do.
-    static let agent = Skill.agent(
-        ProcessInfo.processInfo.environment["VOIDBOX_EXAMPLE_AGENT"].flatMap { Skill.Agent(rawValue: $0) } ?? .claudio
-    )
+    /// The agent of an example: who runs it may want another one.
+    static func agent(or usual: Skill.Agent = .claudio) -> Skill {
+        let chosen = ProcessInfo.processInfo.environment["VOIDBOX_EXAMPLE_AGENT"]
+        return .agent(chosen.flatMap { Skill.Agent(rawValue: $0) } ?? usual)
+    }
 }

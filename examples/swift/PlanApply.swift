@@ -4,7 +4,7 @@ import VoidBox
 /// from one to the other. As YAML: `../plan-apply.yaml`.
 enum PlanApply {
     static let plan = VoidBox("plan")
-        .skill(.agent(.claudeCode))
+        .skill(Examples.agent(or: .claudeCode))
         .llm(.scripted("examples/scripts/plan.yaml"))
         .prompt(
             "Plan how to add a program that greets its user. Write the plan to /workspace/output/plan.md; "
@@ -15,7 +15,7 @@ enum PlanApply {
         .timeout(.seconds(300))
 
     static let apply = VoidBox("apply")
-        .skill(.agent(.claudeCode))
+        .skill(Examples.agent(or: .claudeCode))
         .llm(.scripted("examples/scripts/apply.yaml"))
         .prompt(
             "Carry out the plan in /workspace/input/plan.md, run the program, and report in /workspace/report.md."

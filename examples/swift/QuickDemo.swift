@@ -3,7 +3,7 @@ import VoidBox
 /// Two boxes: an analyst, and a strategist who reads what the analyst wrote. As YAML: `../specs/quick-demo.yaml`.
 enum QuickDemo {
     static let analyst = VoidBox("analyst")
-        .skill(Examples.agent)
+        .skill(Examples.agent())
         .environment(
             "MOCK_CLAUDE_OUTPUT",
             "/workspace/findings.md=1. Code is untrusted. 2. Keys leak. 3. Machines are cheap.",
@@ -14,7 +14,7 @@ enum QuickDemo {
         .outputFile("/workspace/findings.md")
 
     static let strategist = VoidBox("strategist")
-        .skill(Examples.agent)
+        .skill(Examples.agent())
         .prompt("Your input has three findings. Say in one paragraph what to do first, and why.")
 
     static let pipeline = Pipeline.named("quick-demo", analyst)

@@ -4,7 +4,7 @@ import VoidBox
 /// `../specs/remote-skills.yaml`.
 enum RemoteSkills {
     static let box = VoidBox("remote-skills")
-        .skill(Examples.agent)
+        .skill(Examples.agent())
         .skill(.remote("obra/superpowers/skills/brainstorming@v6.3.0"))
         .memory(.mebibytes(512))
         .llm(.scripted("examples/scripts/quickstart.yaml"))

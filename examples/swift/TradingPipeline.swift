@@ -4,7 +4,7 @@ import VoidBox
 /// `../specs/trading.yaml`. No financial advice.
 enum TradingPipeline {
     private static func analyst(_ name: String, _ skill: String?) -> VoidBox {
-        let box = VoidBox(name).skill(Examples.agent).timeout(.seconds(600))
+        let box = VoidBox(name).skill(Examples.agent()).timeout(.seconds(600))
         guard let skill else { return box }
         return box.skill(.file("examples/skills/\(skill).md"))
     }

@@ -100,6 +100,7 @@ extension BoxConfigurable {
     /// - Parameters:
     ///   - host: Relative to the working directory.
     ///   - guest: An absolute path, not one of the system's.
+    ///   - access: Whether the box may change it.
     public func mount(_ host: String, at guest: String, _ access: MountAccess = .readOnly) -> Self {
         with { $0.box.mounts.append(.init(host: host, guest: guest, access: access)) }
     }

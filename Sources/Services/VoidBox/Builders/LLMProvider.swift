@@ -41,7 +41,10 @@ public struct LLMProvider: Hashable, Sendable {
 
     /// Any endpoint that speaks Anthropic's Messages API.
     ///
-    /// - Parameter keyVariable: The variable of this host that holds the key; nil for none.
+    /// - Parameters:
+    ///   - url: Where it is, such as `https://models.example.com`.
+    ///   - model: What it calls the model; nil for the agent's own choice.
+    ///   - keyVariable: The variable of this host that holds the key; nil for none.
     public static func custom(_ url: String, model: String? = nil, keyVariable: String? = nil) -> LLMProvider {
         LLMProvider("custom", model: model, url: url, keyVariable: keyVariable)
     }

@@ -44,6 +44,7 @@ public struct Pipeline: Runnable, Hashable {
     /// Adds a stage of one box.
     ///
     /// - Parameters:
+    ///   - box: One that is no other stage's.
     ///   - timeout: From the boot of the box to the end of its last attempt.
     ///   - rule: In place of the pipeline's.
     public func pipe(_ box: VoidBox, timeout: Duration? = nil, onFailure rule: FailureRule? = nil) -> Pipeline {

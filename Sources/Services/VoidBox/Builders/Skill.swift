@@ -46,8 +46,11 @@ public struct Skill: Hashable, Sendable {
     /// A server of the Model Context Protocol that speaks on its stdin and stdout.
     ///
     /// - Parameters:
+    ///   - command: The program. On this host, relative to the working directory or found in `PATH`.
+    ///   - arguments: The program's.
     ///   - name: What its tools are called after; without one, the program's.
     ///   - environment: An empty value copies the host's variable of that name.
+    ///   - place: Where it runs.
     public static func mcp(
         _ command: String,
         _ arguments: String...,

@@ -58,7 +58,9 @@ public struct VoidBox: Runnable, Hashable {
 
     /// What the output must be.
     ///
-    /// - Parameter retries: How often the agent is told what does not fit; 2 unless said otherwise.
+    /// - Parameters:
+    ///   - schema: What the output file must fit.
+    ///   - retries: How often the agent is told what does not fit; 2 unless said otherwise.
     public func outputSchema(_ schema: OutputSchema, retries: Int? = nil) -> Self {
         with {
             $0.outputSchema = schema

@@ -37,9 +37,13 @@ public struct Workflow: Runnable, Hashable {
     /// Adds a program.
     ///
     /// - Parameters:
+    ///   - name: What other steps call it.
+    ///   - program: A name is looked up in the box's `PATH`.
+    ///   - arguments: The program's.
     ///   - source: The step whose output is the program's stdin.
     ///   - dependencies: The steps that must have succeeded, or be ready, before this one starts.
     ///   - timeout: Of each attempt.
+    ///   - retry: How often it is tried.
     public func step(
         _ name: String,
         _ program: String,
@@ -57,7 +61,14 @@ public struct Workflow: Runnable, Hashable {
 
     /// Adds a program that goes on while others work. It is stopped when the steps that depend on it have ended.
     ///
-    /// - Parameter limit: How long it may take until it is ready.
+    /// - Parameters:
+    ///   - name: What other steps call it.
+    ///   - program: A name is looked up in the box's `PATH`.
+    ///   - arguments: The program's.
+    ///   - source: The step whose output is the program's stdin.
+    ///   - dependencies: The steps that must have succeeded, or be ready, before this one starts.
+    ///   - readiness: When the steps that depend on it may start.
+    ///   - limit: How long it may take until it is ready.
     public func service(
         _ name: String,
         _ program: String,

@@ -36,8 +36,10 @@ extension Runnable {
 
     /// The same, with what agents and programs write handed over as it comes.
     ///
-    /// - Parameter body: Gets the name of the box, or of the workflow's step, and a piece of text. Boxes that run at the same
-    ///   time call at the same time; each waits for the call to return.
+    /// - Parameters:
+    ///   - input: What the agent, or the first one, finds in `/workspace/input.json`.
+    ///   - body: Gets the name of the box, or of the workflow's step, and a piece of text. Boxes that run at the same time call
+    ///     at the same time; each waits for the call to return.
     public func runStreaming(
         input: String? = nil,
         _ body: @escaping @Sendable (_ box: String, _ chunk: String) async -> Void,

@@ -21,7 +21,9 @@ public struct FileDescription: Hashable, Sendable {
 extension RunningSandbox {
     /// Reads a file whole.
     ///
-    /// - Parameter limit: A file above it is an error, not a part.
+    /// - Parameters:
+    ///   - path: In the box.
+    ///   - limit: A file above it is an error, not a part.
     public func readFile(_ path: String, limit: Int = 64 << 20) async throws -> [UInt8] {
         try await call { try await $0.readFile(path, limit: limit) }
     }
@@ -37,11 +39,16 @@ extension RunningSandbox {
         try await call { try await $0.writeFile(path, contents, options: WriteOptions(mode: mode)) }
     }
 
+    /// The same of text, as UTF-8.
     public func writeFile(_ path: String, _ text: String, mode: UInt32 = 0o644) async throws {
         try await writeFile(path, Array(text.utf8), mode: mode)
     }
 
-    /// - Parameter followsLinks: False describes a symbolic link itself.
+    /// Describes what is at a path.
+    ///
+    /// - Parameters:
+    ///   - path: In the box.
+    ///   - followsLinks: False describes a symbolic link itself.
     public func describeFile(_ path: String, followsLinks: Bool = true) async throws -> FileDescription {
         try await call { FileDescription(try await $0.stat(path, followLinks: followsLinks)) }
     }
@@ -56,6 +63,7 @@ extension RunningSandbox {
         }
     }
 
+    /// What is in a directory.
     public func listDirectory(_ path: String) async throws -> [FileDescription] {
         try await call { try await $0.listDirectory(path).map { FileDescription($0) } }
     }
@@ -65,11 +73,16 @@ extension RunningSandbox {
         try await call { try await $0.makeDirectory(path, parents: true) }
     }
 
-    /// - Parameter recursive: A directory goes with what is in it.
+    /// Removes a file or a directory.
+    ///
+    /// - Parameters:
+    ///   - path: In the box.
+    ///   - recursive: A directory goes with what is in it.
     public func remove(_ path: String, recursive: Bool = false) async throws {
         try await call { try await $0.remove(path, recursive: recursive) }
     }
 
+    /// Gives a file or directory another name, in place of what has it.
     public func rename(_ path: String, to newPath: String) async throws {
         try await call { try await $0.rename(path, to: newPath) }
     }

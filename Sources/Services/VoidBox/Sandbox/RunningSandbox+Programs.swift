@@ -8,7 +8,10 @@ extension RunningSandbox {
         return try await exec(command, input: Array(input.utf8))
     }
 
+    /// The same of a program with all that can be said of one.
+    ///
     /// - Parameters:
+    ///   - command: What to run.
     ///   - input: What it reads on its stdin.
     ///   - limit: So many bytes of each stream are kept.
     public func exec(
@@ -29,7 +32,10 @@ extension RunningSandbox {
 
     /// Starts a program, hands it to `body`, and kills it if it still runs when that returns.
     ///
-    /// - Parameter terminal: Gives it a terminal of that size: stdout and stderr arrive together, as stdout.
+    /// - Parameters:
+    ///   - command: What to run.
+    ///   - terminal: Gives it a terminal of that size: stdout and stderr arrive together, as stdout.
+    ///   - body: Gets the program while it runs.
     public func withProgram<Result: Sendable>(
         _ command: Command,
         terminal: WindowSize? = nil,
