@@ -1,7 +1,9 @@
 internal import Foundation
 internal import LinuxSystem
 internal import ModelProviders
+package import Primitives
 internal import Skills
+internal import Yams
 
 extension Spec {
     /// Reads and parses a file; `-` is standard input. Throws `SpecError`, also for a file that cannot be read, and for one
@@ -9,6 +11,15 @@ extension Spec {
     package static func load(file: String) throws(SpecError) -> Spec {
         let spec = try parse(try contents(of: file), file: file)
         try spec.checkSkillFiles(file: file)
+        return spec
+    }
+
+    /// The same of a document that a program made: what is wrong with it has no place in a text.
+    ///
+    /// - Parameter name: What messages call it. Without a slash, so that paths are relative to the working directory.
+    package static func load(_ document: JSONValue, name: String) throws(SpecError) -> Spec {
+        let spec = try read(Node(document), file: name)
+        try spec.checkSkillFiles(file: name)
         return spec
     }
 

@@ -1,7 +1,7 @@
 internal import AgentRuntimes
 internal import ArgumentParser
 internal import Foundation
-internal import LinuxSystem
+internal import HostSession
 internal import Runs
 internal import Sandboxing
 internal import Spec
@@ -35,7 +35,7 @@ struct ShellCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        guard TerminalMode.isTerminal(0), TerminalMode.isTerminal(1) else {
+        guard HostTerminal.isThere else {
             throw ValidationError("shell needs a terminal; to run a program without one, use: voidbox exec")
         }
         let argv = PassedCommand.argv(command)
@@ -49,9 +49,9 @@ struct ShellCommand: AsyncParsableCommand {
             if case .agent(let agent) = spec.body { return try await open(agent, of: spec, file) }
         }
         var request = box.request(argv.isEmpty ? ["bash", "-l"] : argv)
-        request.terminal = Self.size
-        request.environment["TERM"] = Self.terminalType
-        let exit = try await box.withBox { [request] box in try await Self.show(try await box.exec(request)) }
+        request.terminal = HostTerminal.size
+        request.environment["TERM"] = HostTerminal.type
+        let exit = try await box.withBox { [request] box in try await HostTerminal.show(try await box.exec(request)) }
         throw ExitStatus(of: exit)
     }
 
@@ -62,8 +62,8 @@ struct ShellCommand: AsyncParsableCommand {
         spec.body = .agent(agent)
         let exit = Mutex<ExecExit?>(nil)
         let session = try RunSession(spec, file: file, log: log, box.global.output, isQuiet: false)
-        let terminal = AgentTerminal(size: Self.size, type: Self.terminalType) { session in
-            let ended = try await Self.show(session)
+        let terminal = AgentTerminal(size: HostTerminal.size, type: HostTerminal.type) { session in
+            let ended = try await HostTerminal.show(session)
             exit.withLock { $0 = ended }
             return ended
         }
@@ -72,21 +72,5 @@ struct ShellCommand: AsyncParsableCommand {
         if let exit = exit.withLock({ $0 }), report.failure?.class != .interrupted { throw ExitStatus(of: exit) }
         guard let failure = report.failure else { return }
         throw Console.report(failure, as: box.global.output)
-    }
-
-    // MARK: This terminal
-
-    private static var size: TerminalSize {
-        let size = TerminalMode.windowSize(of: 1)
-        return TerminalSize(columns: size?.columns ?? 80, rows: size?.rows ?? 24)
-    }
-
-    private static var terminalType: String { ProcessInfo.processInfo.environment["TERM"] ?? "xterm-256color" }
-
-    private static func show(_ session: any ExecSession) async throws -> ExecExit {
-        let raw = try TerminalMode.makeRaw(0)
-        let exit = try await Streams.connect(session, passesInput: true, followsWindow: true)
-        _ = consume raw
-        return exit
     }
 }

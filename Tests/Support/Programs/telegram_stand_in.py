@@ -7,7 +7,6 @@ Has the messages for the bot from one chat. Prints a line of JSON for each thing
 
 import json
 import sys
-import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 

@@ -1,11 +1,25 @@
-internal import LinuxSystem
-internal import Sandboxing
+package import LinuxSystem
+package import Sandboxing
 internal import UnixSignals
 
+/// stdout does not take what it should get.
+package struct StandardOutputError: Error, CustomStringConvertible {
+    package let errno: Errno
+
+    package init(errno: Errno) {
+        self.errno = errno
+    }
+
+    /// As `head` goes once it has what it wants: no reason to complain.
+    package var readerIsGone: Bool { errno == .brokenPipe }
+
+    package var description: String { "stdout cannot be written: \(errno)" }
+}
+
 /// Connects a program in a box with this process's own streams.
-enum Streams {
+package enum Streams {
     /// Returns how the program ended. With `followsWindow`, it learns when the terminal changes its size.
-    static func connect(
+    package static func connect(
         _ session: any ExecSession,
         passesInput: Bool,
         followsWindow: Bool = false,
