@@ -1,5 +1,5 @@
 # Every target is one script, which also runs without make and answers --help.
-.PHONY: all help setup kernel guest demo test test-kvm stress-kvm check bench bench-lab fuzz generate clean
+.PHONY: all help setup kernel guest demo test test-kvm stress-kvm check bench bench-lab fuzz docs generate clean
 
 all:      ## Debug build
 	swift build
@@ -27,6 +27,8 @@ bench-lab: ## Measure our own machine monitor against QEMU's with KVM, into .bui
 	scripts/bench-lab
 fuzz:     ## A minute of fuzzing for each target
 	scripts/fuzz
+docs:     ## Documentation of the Swift library, into .build/docs
+	scripts/docs
 generate: ## Regenerate code from Protos/
 	scripts/generate
 clean:    ## Remove build products

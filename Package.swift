@@ -411,7 +411,12 @@ let targets = table.flatMap { module -> [Target] in
     switch module.kind {
     case .c:
         targets.append(
-            .target(name: module.name, path: path, cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])])
+            .target(
+                name: module.name,
+                path: path,
+                // Not by unsafe flags, with which no version of the library could be depended on.
+                cSettings: [.enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error)],
+            )
         )
     case .swift:
         targets.append(.target(name: module.name, dependencies: dependencies, path: path, swiftSettings: swiftSettings))

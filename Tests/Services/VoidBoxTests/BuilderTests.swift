@@ -173,6 +173,43 @@ import Testing
         )
     }
 
+    @Test func `services, and a workflow with an agent`() throws {
+        let heartbeat = VoidBox("heartbeat").prompt("p").outputFile("/workspace/s.json")
+            .service(restart: Restart(.always, limit: 5, delay: .seconds(1), factor: 1, maxDelay: .seconds(2)))
+            .llm(.claudePersonal())
+        try expectTwin(
+            heartbeat.specification,
+            """
+            kind: agent
+            name: heartbeat
+            llm: {provider: claude-personal}
+            agent:
+              mode: service
+              prompt: p
+              output_file: /workspace/s.json
+              restart: {policy: always, max_restarts: 5, initial_delay_ms: 1000, backoff: 1, max_delay_ms: 2000}
+            """,
+        )
+        let gateway = Workflow("gateway").agent(.claudeCode, llm: .ollama("m"))
+            .service("bot", "python3", "bot.py", ready: .file("/tmp/ready"), restart: Restart())
+        try expectTwin(
+            gateway.specification,
+            """
+            kind: workflow
+            name: gateway
+            llm: {provider: ollama, model: m}
+            workflow:
+              agent: claude-code
+              steps:
+                - name: bot
+                  run: {program: python3, args: [bot.py]}
+                  mode: service
+                  ready: {file: /tmp/ready}
+                  restart: {}
+            """,
+        )
+    }
+
     @Test func `a sandbox`() throws {
         try expectTwin(
             Sandbox("bench").memory(.mebibytes(512)).specification,

@@ -24,6 +24,11 @@ public struct LLMProvider: Hashable, Sendable {
         LLMProvider("claude", model: model, keyVariable: keyVariable)
     }
 
+    /// Anthropic, with the subscription that Claude Code on this host is logged in to.
+    public static func claudePersonal(model: String? = nil) -> LLMProvider {
+        LLMProvider("claude-personal", model: model)
+    }
+
     /// OpenAI, for the agent Codex, with the key in `OPENAI_API_KEY` unless another variable is named.
     public static func codex(model: String? = nil, keyVariable: String? = nil) -> LLMProvider {
         LLMProvider("codex", model: model, keyVariable: keyVariable)

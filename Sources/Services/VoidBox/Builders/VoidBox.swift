@@ -30,7 +30,10 @@ public struct VoidBox: Runnable, Hashable {
     private var outputs: [Exchange] = []
     private var inputs: [Exchange] = []
     private var retry: Retry?
-    private var isInteractive = false
+    private var mode: Mode?
+    private var restart: Restart?
+
+    private enum Mode: String { case service, interactive }
 
     fileprivate struct Exchange: Hashable, Sendable {
         var name: String
@@ -68,6 +71,17 @@ public struct VoidBox: Runnable, Hashable {
         }
     }
 
+    /// Lets the agent go on until it ends by itself or the run's task is cancelled, without a limit of time. It needs an output
+    /// file, each version of which is told by ``RunEvent/outputPublished(stage:version:text:)`` while the agent works.
+    ///
+    /// - Parameter restart: Whether it is started again; nil for never.
+    public func service(restart: Restart? = nil) -> Self {
+        with {
+            $0.mode = .service
+            $0.restart = restart
+        }
+    }
+
     // MARK: In a pipeline
 
     /// A directory of this box, empty at first, that boxes of later stages may have as an input.
@@ -86,7 +100,7 @@ public struct VoidBox: Runnable, Hashable {
     // MARK: As a specification
 
     /// The agent's own user interface in place of its work on a prompt.
-    var interactive: Self { with { $0.isInteractive = true } }
+    var interactive: Self { with { $0.mode = .interactive } }
 
     public var specification: Specification {
         var document = Document()
@@ -95,9 +109,7 @@ public struct VoidBox: Runnable, Hashable {
         document.map("sandbox", box.document)
         document["llm"] = llm?.value
         document["observe"] = telemetry?.value
-        var agent = agentDocument
-        if isInteractive { agent.text("mode", "interactive") }
-        document["agent"] = agent.value
+        document["agent"] = agentDocument.value
         return Specification(document.value, of: "VoidBox \"\(name)\"")
     }
 
@@ -122,6 +134,8 @@ public struct VoidBox: Runnable, Hashable {
         agent.list("outputs", outputs.map { $0.document("name") })
         agent.list("inputs", inputs.map { $0.document("from") })
         agent["retry"] = retry?.value
+        agent.text("mode", mode?.rawValue)
+        agent["restart"] = restart?.value
         return agent
     }
 }

@@ -29,6 +29,8 @@ public struct Workflow: Runnable, Hashable {
     private var steps: [JSONValue] = []
     private var outputStep: String?
     private var parallelism: Int?
+    private var agent: Skill.Agent?
+    private var llm: LLMProvider?
 
     public init(_ name: String) {
         self.name = name
@@ -69,6 +71,7 @@ public struct Workflow: Runnable, Hashable {
     ///   - dependencies: The steps that must have succeeded, or be ready, before this one starts.
     ///   - readiness: When the steps that depend on it may start.
     ///   - limit: How long it may take until it is ready.
+    ///   - restart: Whether it is started again; nil for never.
     public func service(
         _ name: String,
         _ program: String,
@@ -77,9 +80,11 @@ public struct Workflow: Runnable, Hashable {
         dependsOn dependencies: [String] = [],
         ready readiness: Readiness = .started,
         within limit: Duration = .seconds(60),
+        restart: Restart? = nil,
     ) -> Workflow {
         var step = Self.step(name, program, arguments, stdinFrom: source, dependsOn: dependencies)
         step.text("mode", "service")
+        step["restart"] = restart?.value
         var ready = Document()
         switch readiness {
         case .started: break
@@ -99,6 +104,14 @@ public struct Workflow: Runnable, Hashable {
 
     /// Steps that run at the same time, 16 unless said otherwise. Services do not count.
     public func maxParallel(_ count: Int) -> Workflow { with { $0.parallelism = count } }
+
+    /// Has the program of an agent in the box, with a model, for steps that call it.
+    public func agent(_ agent: Skill.Agent, llm: LLMProvider) -> Workflow {
+        with {
+            $0.agent = agent
+            $0.llm = llm
+        }
+    }
 
     private static func step(
         _ name: String,
@@ -123,10 +136,12 @@ public struct Workflow: Runnable, Hashable {
         document.text("kind", "workflow")
         document.text("name", name)
         document.map("sandbox", box.document)
+        document["llm"] = llm?.value
         document["observe"] = telemetry?.value
         var workflow = Document()
         workflow["steps"] = .array(steps)
         workflow.text("output_step", outputStep)
+        workflow.text("agent", agent?.rawValue)
         workflow.number("max_parallel", parallelism)
         document["workflow"] = workflow.value
         return Specification(document.value, of: "Workflow \"\(name)\"")

@@ -85,6 +85,8 @@ public struct StageResult: Hashable, Sendable {
     public let toolCalls: Int?
     /// With the first one; nil where there could be only one.
     public let attempts: Int?
+    /// How often a service was started again, of one with a rule for that.
+    public let restarts: Int?
     /// Of an agent in a pipeline, all attempts together.
     public let tokens: TokenCount?
     public let cost: Double?
@@ -141,6 +143,7 @@ extension StageResult {
         duration = .milliseconds(report.durationMilliseconds)
         toolCalls = report.toolCalls
         attempts = report.attempts
+        restarts = report.restarts
         tokens = report.inputTokens.flatMap { input in
             report.outputTokens.map { TokenCount(input: input, output: $0) }
         }
