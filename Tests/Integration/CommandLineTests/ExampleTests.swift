@@ -1,5 +1,6 @@
 import Foundation
 import HTTPSupport
+import LinuxSystem
 import Spec
 import TestSupport
 import Testing
@@ -90,22 +91,28 @@ struct Example: Sendable, CustomTestStringConvertible {
         _ form: Form = .swift,
         environment: [String: String] = [:],
     ) async throws -> VoidBoxProcess.Result {
-        let command: VoidBoxProcess
         switch form {
         case .swift:
-            command = try VoidBoxProcess([name], environment: environment)
-            command.process.executableURL = Self.program
-            command.process.currentDirectoryURL = Repository.root
+            return try await start([name], environment: environment).end()
         case .yaml:
             let file = Repository.example(try Example.named(name).file)
-            command = try VoidBoxProcess(["run", "--file", file], environment: environment)
+            return try await VoidBoxProcess.start(["run", "--file", file], environment: environment).end()
         }
-        try command.process.run()
-        return try await command.end()
     }
 
-    private static let program = Bundle.main.executableURL?.deletingLastPathComponent()
-        .appending(path: "voidbox-examples")
+    /// The program of the examples. Their paths are relative to the repository.
+    private func start(
+        _ arguments: [String],
+        by program: [String] = [],
+        environment: [String: String] = [:],
+    ) async throws -> TestProcess {
+        try await VoidBoxProcess.start(
+            arguments,
+            by: program + [try VoidBoxProcess.built("voidbox-examples")],
+            environment: environment,
+            directory: Repository.root.path,
+        )
+    }
 
     @Test(arguments: Form.allCases) func `the quick demo hands findings on`(_ form: Form) async throws {
         let result = try await run("quick-demo", form)
@@ -145,18 +152,12 @@ struct Example: Sendable, CustomTestStringConvertible {
     }
 
     @Test func `an agent's own user interface is shown on the terminal of a Swift program`() async throws {
-        let command = try VoidBoxProcess([])
         let dialogue = Repository.root.appending(path: "Tests/Support/Programs/terminal_dialogue.py").path
         let steps = """
             [{"wait": "bypass permissions on"}, {"type": "hello there"}, {"wait": "hello there"}, {"type": "\\r"},
              {"wait": "I am its user sandbox"}, {"type": "/exit\\r"}, {"end": true}]
             """
-        command.process.executableURL = URL(filePath: "/usr/bin/env")
-        let program = try #require(Self.program?.path)
-        command.process.arguments = ["python3", dialogue, "300", steps, program, "interactive"]
-        command.process.currentDirectoryURL = Repository.root
-        try command.process.run()
-        let result = try await command.end()
+        let result = try await start(["interactive"], by: ["/usr/bin/env", "python3", dialogue, "300", steps]).end()
         #expect(result.status == 0, "\(result.output) \(result.errors)")
     }
 
@@ -166,16 +167,10 @@ struct Example: Sendable, CustomTestStringConvertible {
     }
 
     @Test func `Ctrl-C leaves no box behind`() async throws {
-        let command = try VoidBoxProcess(
-            ["quick-demo"],
-            environment: ["VOIDBOX_EXAMPLE_AGENT": "claude-code"],
-        )
-        command.process.executableURL = Self.program
-        command.process.currentDirectoryURL = Repository.root
-        try command.process.run()
+        let command = try await start(["quick-demo"], environment: ["VOIDBOX_EXAMPLE_AGENT": "claude-code"])
         try await command.waitForError("[analyst] ready")
         #expect(command.boxes.count == 1)
-        command.process.interrupt()
+        command.send(Signal.interrupt)
         _ = try await command.end()
         try await eventually("its box is gone", within: .seconds(10)) { command.boxes.isEmpty }
     }

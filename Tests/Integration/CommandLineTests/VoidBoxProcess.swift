@@ -7,22 +7,24 @@ import Testing
 enum VoidBoxProcess {
     typealias Result = TestProcess.Result
 
-    /// Beside the test bundle.
-    static var program: String {
-        get throws {
-            let tests = try #require(Bundle.main.executableURL)
-            return tests.deletingLastPathComponent().appending(path: "voidbox").path
-        }
+    static var program: String { get throws { try built("voidbox") } }
+
+    /// A program of this package. They are beside the test bundle.
+    static func built(_ name: String) throws -> String {
+        let tests = try #require(Bundle.main.executableURL)
+        return tests.deletingLastPathComponent().appending(path: name).path
     }
 
     /// - Parameters:
     ///   - program: What is started instead of `voidbox` itself, with its first arguments.
     ///   - environment: Beside that of the tests.
+    ///   - directory: Where it works; nil for where the tests do.
     ///   - standardOutput: In place of a file that `end` reads; so is `standardError`.
     static func start(
         _ arguments: [String],
         by program: [String]? = nil,
         environment: [String: String] = [:],
+        directory: String? = nil,
         input: String? = nil,
         standardOutput: FileHandle? = nil,
         standardError: FileHandle? = nil,
@@ -34,6 +36,7 @@ enum VoidBoxProcess {
             environment: ProcessInfo.processInfo.environment
                 .merging(["VOIDBOX": try Self.program, "VOIDBOX_STATE_DIR": state.url.path]) { $1 }
                 .merging(environment) { $1 },
+            directory: directory,
             input: input,
             standardOutput: standardOutput,
             standardError: standardError,

@@ -31,11 +31,13 @@ package final class TestProcess: Sendable {
     /// - Parameters:
     ///   - command: The program, by its path, and its arguments.
     ///   - environment: The whole of it.
+    ///   - directory: Where it works; nil for where the tests do.
     ///   - standardOutput: In place of a file that `end` reads; so is `standardError`.
     ///   - owned: What goes with it.
     package static func start(
         _ command: [String],
         environment: [String: String] = ProcessInfo.processInfo.environment,
+        directory: String? = nil,
         input: String? = nil,
         standardOutput: FileHandle? = nil,
         standardError: FileHandle? = nil,
@@ -47,6 +49,7 @@ package final class TestProcess: Sendable {
             argv: command,
             environment: environment.map { "\($0.key)=\($0.value)" },
         )
+        request.workingDirectory = directory
         request.parentDeathSignal = Signal.kill
         if let input { try Data(input.utf8).write(to: typed.url) }
         // Files, not pipes: nobody has to read while it runs.

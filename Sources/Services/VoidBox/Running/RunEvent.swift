@@ -37,6 +37,10 @@ public enum RunEvent: Sendable {
     /// Attempts count from 1.
     case stageStarted(String, attempt: Int)
     case stageRetrying(String, attempt: Int, after: Duration, why: String)
+    /// A service has ended and is started again. Restarts count from 1.
+    case serviceRestarting(String, restart: Int, after: Duration, why: String)
+    /// A service has written its output anew. Versions count from 1; the text is the beginning, where it is text.
+    case outputPublished(stage: String, version: Int, text: String?)
     case stageFinished(StageResult)
     case warning(box: String, String)
     /// Always the last one.
@@ -57,6 +61,10 @@ extension RunEvent {
             self = .warning(box: stage.box, "step \(stage.name): \(dropped) more bytes of output are not told")
         case .stageRetrying(let stage, let attempt, let delay, let why):
             self = .stageRetrying(stage.name, attempt: attempt, after: delay, why: why)
+        case .stageRestarting(let stage, let restart, let delay, let why):
+            self = .serviceRestarting(stage.name, restart: restart, after: delay, why: why)
+        case .outputPublished(let stage, let version):
+            self = .outputPublished(stage: stage.name, version: version.number, text: version.text)
         case .stageFinished(_, let report): self = .stageFinished(StageResult(report))
         case .warning(let box, let text): self = .warning(box: box, text)
         case .planned, .stageReady, .waiting: return nil
