@@ -31,8 +31,10 @@ public struct BoxSettings: Hashable, Sendable {
 public struct Memory: Hashable, Sendable {
     let mebibytes: Int
 
+    /// So many times 2^20 bytes.
     public static func mebibytes(_ count: Int) -> Memory { Memory(mebibytes: count) }
 
+    /// So many times 2^30 bytes.
     public static func gibibytes(_ count: Int) -> Memory {
         let product = count.multipliedReportingOverflow(by: 1024)
         return Memory(mebibytes: product.overflow ? .max : product.partialValue)
@@ -54,6 +56,7 @@ public enum BoxMode: String, Hashable, Sendable {
 
 /// Whether a box may change a mounted directory.
 public enum MountAccess: String, Hashable, Sendable {
+    /// The box reads it, and whatever the host changes in it.
     case readOnly = "ro"
     /// What the box writes is in the host's directory. One that is not there is made.
     case readWrite = "rw"
@@ -63,13 +66,16 @@ public enum MountAccess: String, Hashable, Sendable {
 public struct Policy: Hashable, Sendable {
     /// Names of programs that may be started; nil for any.
     public var allowedPrograms: [String]?
+    /// Of one process.
     public var maxOpenFiles: Int?
+    /// Of all programs together.
     public var maxProcesses: Int?
     /// Of one file, in MiB.
     public var maxFileMebibytes: Int?
     /// Of all programs together.
     public var maxMemory: Memory?
 
+    /// Limits; nil is the default of the specification.
     public init(
         allowedPrograms: [String]? = nil,
         maxOpenFiles: Int? = nil,
@@ -113,8 +119,10 @@ extension BoxConfigurable {
         with { $0.box.environment.merge(variables) { $1 } }
     }
 
+    /// What runs the boxes; ``BoxMode/auto`` unless said otherwise.
     public func mode(_ mode: BoxMode) -> Self { with { $0.box.mode = mode } }
 
+    /// Limits of every program, from the first one.
     public func policy(_ policy: Policy) -> Self { with { $0.box.policy = policy } }
 
     /// A guest kernel of one's own, uncompressed.

@@ -12,6 +12,7 @@ internal import Primitives
 /// What boxes have in common is said of the pipeline; what a box says of itself wins. `mode`, `policy`, `kernel` and
 /// `initramfs` are the pipeline's alone.
 public struct Pipeline: Runnable, Hashable {
+    /// What it is called in results and telemetry.
     public let name: String
     public var box = BoxSettings()
     public var telemetry: Telemetry?
@@ -29,6 +30,7 @@ public struct Pipeline: Runnable, Hashable {
         var failureRule: FailureRule?
     }
 
+    /// A pipeline without stages, which begins with a box.
     public init(_ name: String) {
         self.name = name
     }
@@ -76,6 +78,7 @@ public struct Pipeline: Runnable, Hashable {
 
     // MARK: As a specification
 
+    /// As `voidbox run` reads it.
     public var specification: Specification {
         var document = Document()
         document.text("kind", "pipeline")

@@ -11,6 +11,7 @@ public struct Retry: Hashable, Sendable {
     /// No wait is longer.
     public var maxDelay: Duration
 
+    /// The attempts, with the first one, and the waits between them.
     public init(
         attempts: Int = 3,
         delay: Duration = .milliseconds(100),
@@ -23,6 +24,7 @@ public struct Retry: Hashable, Sendable {
         self.maxDelay = maxDelay
     }
 
+    /// So many attempts, with the first one, and waits as they usually are.
     public static func attempts(_ count: Int) -> Retry { Retry(attempts: count) }
 
     var value: JSONValue {
@@ -37,13 +39,17 @@ public struct Retry: Hashable, Sendable {
 
 /// Whether a service that has ended is started again.
 public struct Restart: Hashable, Sendable {
+    /// After which ends.
     public enum Rule: String, Hashable, Sendable {
+        /// After none: its first end is the last one.
         case never
+        /// After one that was no success.
         case onFailure = "on-failure"
         /// Also after a good end.
         case always
     }
 
+    /// After which ends it is started again.
     public var rule: Rule
     /// In a row: a start that lasted longer than the longest wait begins a new row.
     public var limit: Int
@@ -54,6 +60,7 @@ public struct Restart: Hashable, Sendable {
     /// No wait is longer.
     public var maxDelay: Duration
 
+    /// The rule, and the waits before each restart.
     public init(
         _ rule: Rule = .onFailure,
         limit: Int = 10,
@@ -81,5 +88,8 @@ public struct Restart: Hashable, Sendable {
 
 /// What a failure means for the stages after it.
 public enum FailureRule: String, Hashable, Sendable {
-    case stop, `continue`
+    /// They are skipped.
+    case stop
+    /// They run with what there is.
+    case `continue`
 }

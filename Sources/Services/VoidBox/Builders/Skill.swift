@@ -5,6 +5,7 @@ public struct Skill: Hashable, Sendable {
     /// The agents that can run in a box.
     @nonexhaustive
     public enum Agent: String, Hashable, Sendable {
+        /// Anthropic's, which is the usual one.
         case claudeCode = "claude-code"
         /// OpenAI's, which is yours: mount the directory with its program at `/opt/codex`.
         case codex
@@ -14,6 +15,7 @@ public struct Skill: Hashable, Sendable {
 
     /// Where an MCP server runs, or is reached from.
     public enum Place: String, Hashable, Sendable {
+        /// In the box, where the agent starts it.
         case guest
         /// On this host, with what it knows: the box gets the protocol and nothing else.
         case host

@@ -17,6 +17,7 @@ internal import Primitives
 /// The same value is a stage of a ``Pipeline``; what only stages have (``output(_:directory:)``, ``input(_:directory:)``,
 /// ``retry(_:)``) is refused when it runs alone.
 public struct VoidBox: Runnable, Hashable {
+    /// What it is called in events, results and telemetry.
     public let name: String
     public var box = BoxSettings()
     public var telemetry: Telemetry?
@@ -51,6 +52,7 @@ public struct VoidBox: Runnable, Hashable {
     /// Gives the agent one more skill.
     public func skill(_ skill: Skill) -> Self { with { $0.skills.append(skill) } }
 
+    /// Where its model calls go; to Anthropic unless said otherwise.
     public func llm(_ provider: LLMProvider) -> Self { with { $0.llm = provider } }
 
     /// Of all turns of the agent together; 20 minutes unless said otherwise. Counted in whole seconds.
@@ -102,6 +104,7 @@ public struct VoidBox: Runnable, Hashable {
     /// The agent's own user interface in place of its work on a prompt.
     var interactive: Self { with { $0.mode = .interactive } }
 
+    /// As `voidbox run` reads it.
     public var specification: Specification {
         var document = Document()
         document.text("kind", "agent")

@@ -23,6 +23,7 @@ public struct Workflow: Runnable, Hashable {
         case port(UInt16)
     }
 
+    /// What its box is called in events, results and telemetry.
     public let name: String
     public var box = BoxSettings()
     public var telemetry: Telemetry?
@@ -32,6 +33,7 @@ public struct Workflow: Runnable, Hashable {
     private var agent: Skill.Agent?
     private var llm: LLMProvider?
 
+    /// A workflow without steps.
     public init(_ name: String) {
         self.name = name
     }
@@ -131,6 +133,7 @@ public struct Workflow: Runnable, Hashable {
         return step
     }
 
+    /// As `voidbox run` reads it.
     public var specification: Specification {
         var document = Document()
         document.text("kind", "workflow")

@@ -5,43 +5,59 @@ internal import Sandboxing
 /// What a run tells while it works. Events of one box arrive in order; those of boxes that run at the same time are mixed.
 @nonexhaustive
 public enum RunEvent: Sendable {
+    /// A tool that an agent uses.
     public struct ToolCall: Hashable, Sendable {
+        /// The same as that of its result.
         public let id: String
+        /// Such as `Bash`, or `mcp__SERVER__TOOL`.
         public let name: String
         /// What it is asked to do, in one line.
         public let summary: String
     }
 
+    /// What a tool answered.
     public struct ToolResult: Hashable, Sendable {
         public let id: String
         public let name: String
         public let isError: Bool
+        /// Shortened where it is long.
         public let output: String
     }
 
+    /// A line, or a piece of a long one.
     public struct OutputLine: Hashable, Sendable {
         public let text: String
+        /// Whether it was written to stderr.
         public let isError: Bool
     }
 
+    /// The machine of a box is started, on `kvm`, `qemu` or `mock`.
     case booting(box: String, backend: String)
+    /// The box answers.
     case ready(box: String, after: Duration)
+    /// Nothing of the box is left.
     case stopped(box: String)
+    /// The agent runs, and says which model it asks.
     case agentStarted(box: String, model: String?)
     /// What an agent says.
     case text(box: String, String)
+    /// The agent uses a tool.
     case toolCall(box: String, ToolCall)
+    /// The tool has answered.
     case toolResult(box: String, ToolResult)
     /// A line of a workflow's program, or of an agent's stderr.
     case output(step: String, OutputLine)
     /// Attempts count from 1.
     case stageStarted(String, attempt: Int)
+    /// The attempt of that number has failed, and another one follows after a wait.
     case stageRetrying(String, attempt: Int, after: Duration, why: String)
     /// A service has ended and is started again. Restarts count from 1.
     case serviceRestarting(String, restart: Int, after: Duration, why: String)
     /// A service has written its output anew. Versions count from 1; the text is the beginning, where it is text.
     case outputPublished(stage: String, version: Int, text: String?)
+    /// An agent or a step has ended, or was skipped.
     case stageFinished(StageResult)
+    /// What its owner should know.
     case warning(box: String, String)
     /// Always the last one.
     case finished(RunResult)

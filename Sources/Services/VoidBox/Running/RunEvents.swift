@@ -13,6 +13,7 @@ public struct RunEvents: AsyncSequence, Sendable {
 
     public func makeAsyncIterator() -> Iterator { Iterator(RunUnderWay(run)) }
 
+    /// The events of one run.
     public struct Iterator: AsyncIteratorProtocol {
         private let run: RunUnderWay
 

@@ -5,16 +5,20 @@ internal import Runs
 
 /// What a run came to.
 public struct RunResult: Sendable {
+    /// Of the builder.
     public let name: String
+    /// Whether every agent and step succeeded.
     public let success: Bool
     /// The text of the output file if there is one, else the agent's last words or the output step's stdout; of a pipeline,
     /// that of its last stage.
     public let output: String
     /// The output as JSON text, where a schema was asked for and it fits.
     public let structuredOutput: String?
+    /// Of all agents, as the broker counted them.
     public let tokens: TokenCount
     /// In US dollars; nil where the model's price is not known.
     public let cost: Double?
+    /// From the beginning of the run to its end.
     public let duration: Duration
     /// What the boxes ran on, such as "kvm".
     public let backend: String
@@ -26,6 +30,7 @@ public struct RunResult: Sendable {
     public let failure: VoidBoxError?
     /// What a workflow wrote to `/workspace/result.json`, as JSON text.
     public let resultFile: String?
+    /// Files that a workflow left, where a directory was named for them.
     public let artifacts: [Artifact]
     /// What did not stop the run but should be known.
     public let warnings: [String]
@@ -33,6 +38,7 @@ public struct RunResult: Sendable {
     /// Calls of tools by all agents.
     public var toolCalls: Int { stages.reduce(0) { $0 + ($1.toolCalls ?? 0) } }
 
+    /// The agent or step of that name.
     public subscript(stage name: String) -> StageResult? { stages.first { $0.name == name } }
 
     /// This result if the run succeeded; else throws ``failure``.
@@ -48,17 +54,24 @@ public struct RunResult: Sendable {
     }
 }
 
+/// What went to models and came from them.
 public struct TokenCount: Hashable, Sendable {
+    /// Read by models, without what they had in their caches.
     public let input: UInt64
+    /// Written by models.
     public let output: UInt64
+    /// Read from caches of prompts.
     public var cacheRead: UInt64 = 0
+    /// Written to caches of prompts.
     public var cacheWrite: UInt64 = 0
 }
 
 /// A file that a workflow left.
 public struct Artifact: Hashable, Sendable {
     public let name: String
+    /// As the workflow says.
     public let mediaType: String
+    /// In bytes.
     public let size: UInt64
     /// On this host.
     public let path: String
@@ -66,10 +79,12 @@ public struct Artifact: Hashable, Sendable {
 
 /// One agent or one step of a run.
 public struct StageResult: Hashable, Sendable {
+    /// How it ended.
     public enum Status: String, Hashable, Sendable {
         case succeeded, failed
         /// Not started, because of what failed before it.
         case skipped
+        /// Stopped by hand.
         case cancelled
     }
 
@@ -82,6 +97,7 @@ public struct StageResult: Hashable, Sendable {
     /// What a shell would report; nil where nothing was started.
     public let exitCode: Int32?
     public let duration: Duration
+    /// Of an agent.
     public let toolCalls: Int?
     /// With the first one; nil where there could be only one.
     public let attempts: Int?

@@ -7,9 +7,11 @@ internal import Spec
 
 /// What can be run to an end: ``VoidBox``, ``Pipeline`` and ``Workflow``.
 public protocol Runnable: BoxConfigurable {
+    /// What it is called in results and telemetry.
     var name: String { get }
     /// Where the run's telemetry goes, beside what the environment says.
     var telemetry: Telemetry? { get set }
+    /// As `voidbox run` reads it.
     var specification: Specification { get }
 }
 

@@ -24,9 +24,13 @@ public struct VoidBoxError: Error, Hashable, Sendable, CustomStringConvertible {
         public static let bootFailed = Code("boot-failed")
         /// The machine ended while the call was under way.
         public static let machineEnded = Code("machine-ended")
+        /// It took longer than it may.
         public static let timedOut = Code("timed-out")
+        /// There is nothing of that name.
         public static let notFound = Code("not-found")
+        /// Something of that name is there.
         public static let alreadyExists = Code("already-exists")
+        /// The box, or the host, refuses it.
         public static let notPermitted = Code("not-permitted")
         /// The policy of the box refuses the program.
         public static let programNotAllowed = Code("program-not-allowed")
@@ -34,9 +38,11 @@ public struct VoidBoxError: Error, Hashable, Sendable, CustomStringConvertible {
         public static let cannotStart = Code("cannot-start")
         /// The program does not read its stdin any more.
         public static let inputClosed = Code("input-closed")
+        /// A limit, or what the host has, is not enough.
         public static let resourceExhausted = Code("resource-exhausted")
     }
 
+    /// What kind of failure it is, for programs.
     public let code: Code
     /// Names what it is about.
     public let message: String

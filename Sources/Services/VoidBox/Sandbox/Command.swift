@@ -6,12 +6,14 @@ public struct Command: Hashable, Sendable, ExpressibleByArrayLiteral {
     public var arguments: [String]
     /// Beside the box's own variables.
     public var environment: [String: String] = [:]
+    /// Where it starts.
     public var directory = "/workspace"
     /// A name of the box's `/etc/passwd`, or `uid[:gid]`.
     public var user = "sandbox"
     /// A program that is slower is killed.
     public var timeout: Duration?
 
+    /// A program and its arguments, with all else as usual.
     public init(_ arguments: String...) {
         self.arguments = arguments
     }
@@ -32,6 +34,7 @@ public struct Command: Hashable, Sendable, ExpressibleByArrayLiteral {
 
 /// How a program ended.
 public struct ProgramExit: Hashable, Sendable {
+    /// Its status, or the signal that it died of.
     public enum Status: Hashable, Sendable {
         case code(UInt8)
         case signal(Int32)
@@ -42,8 +45,10 @@ public struct ProgramExit: Hashable, Sendable {
     public let timedOut: Bool
     /// Memory ran out, and a process of it was killed.
     public let outOfMemory: Bool
+    /// From its start to its end.
     public let duration: Duration
 
+    /// Whether its status is 0.
     public var isSuccess: Bool { status == .code(0) }
 
     /// What a shell would report: the code, or 128 plus the signal.
@@ -74,9 +79,11 @@ public struct ProgramResult: Hashable, Sendable {
     /// Bytes of both beyond the limit, which were thrown away.
     public let droppedBytes: UInt64
 
+    /// Whether its status is 0.
     public var isSuccess: Bool { exit.isSuccess }
     /// stdout as UTF-8; what is none is replaced.
     public var output: String { String(decoding: stdout, as: UTF8.self) }
+    /// stderr as UTF-8; what is none is replaced.
     public var errors: String { String(decoding: stderr, as: UTF8.self) }
 }
 
@@ -85,6 +92,7 @@ public struct WindowSize: Hashable, Sendable {
     public var columns: UInt16
     public var rows: UInt16
 
+    /// 80 by 24 unless said otherwise.
     public init(columns: UInt16 = 80, rows: UInt16 = 24) {
         self.columns = columns
         self.rows = rows

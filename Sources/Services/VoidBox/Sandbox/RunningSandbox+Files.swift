@@ -3,18 +3,22 @@ internal import Sandboxing
 
 /// A file of a box, as it is described.
 public struct FileDescription: Hashable, Sendable {
+    /// What it is.
     public enum Kind: Hashable, Sendable {
         case file, directory, other
         case symbolicLink(target: String)
     }
 
+    /// Without its directory.
     public let name: String
     public let kind: Kind
     /// In bytes.
     public let size: UInt64
     /// Permissions, such as `0o644`.
     public let mode: UInt32
+    /// Its user, by number.
     public let owner: UInt32
+    /// Its group, by number.
     public let group: UInt32
 }
 

@@ -61,6 +61,7 @@ extension RunningSandbox {
 /// A program that runs. One task takes its events; any task may write, resize and signal.
 public struct RunningProgram: AsyncSequence, Sendable {
     @nonexhaustive
+    /// What it writes, and its end.
     public enum Event: Hashable, Sendable {
         case stdout([UInt8])
         case stderr([UInt8])
@@ -74,9 +75,11 @@ public struct RunningProgram: AsyncSequence, Sendable {
         self.session = session
     }
 
-    /// Returns when there was room for all of it.
+    /// Writes to its stdin. Returns when there was room for all of it.
     public func write(_ bytes: [UInt8]) async throws { try await call { try await session.write(bytes) } }
+    /// Writes text to its stdin. Returns when there was room for all of it.
     public func write(_ text: String) async throws { try await write(Array(text.utf8)) }
+    /// Lets it read the end of its stdin.
     public func closeInput() async throws { try await call { try await session.closeInput() } }
 
     /// Of one with a terminal.

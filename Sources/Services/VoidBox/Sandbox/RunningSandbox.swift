@@ -17,6 +17,7 @@ public struct RunningSandbox: Sendable {
         warnings = try await instance.health().warnings
     }
 
+    /// The builder's.
     public var name: String { instance.identity.name }
     /// What it runs on, such as "kvm".
     public var backend: String { instance.identity.backend.rawValue }
@@ -61,6 +62,8 @@ public struct BoxHealth: Hashable, Sendable {
     public let memory: UInt64
     /// Of the guest agent, in bytes.
     public let agentMemory: UInt64
+    /// Programs that were started by calls.
     public let runningPrograms: Int
+    /// What its owner should know.
     public let warnings: [String]
 }

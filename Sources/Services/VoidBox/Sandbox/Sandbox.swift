@@ -12,13 +12,16 @@ internal import Spec
 /// }
 /// ```
 public struct Sandbox: BoxConfigurable, Hashable {
+    /// What it is called in messages, and its host name.
     public let name: String
     public var box = BoxSettings()
 
+    /// A box with all defaults.
     public init(_ name: String = "box") {
         self.name = name
     }
 
+    /// As `voidbox run` reads it.
     public var specification: Specification {
         var document = Document()
         document.text("kind", "sandbox")
