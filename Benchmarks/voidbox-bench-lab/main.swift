@@ -88,8 +88,19 @@ func withBoxes(
         configure(side, &own)
         boxes[side.name] = try await side.boot(own).box
     }
-    try await body(boxes)
-    for box in boxes.values { await box.stop(grace: .seconds(2)) }
+    let result: Result<Void, any Error>
+    do {
+        result = .success(try await body(boxes))
+    } catch {
+        result = .failure(error)
+    }
+    for (name, box) in boxes {
+        await box.stop(grace: .seconds(2))
+        let end = try await box.waitUntilEnded()
+        if case .stopped = end { continue }
+        say("\(name): the box ended by itself: \(end)")
+    }
+    try result.get()
 }
 
 func box(_ boxes: [String: any SandboxInstance], _ side: Contestant) throws -> any SandboxInstance {
