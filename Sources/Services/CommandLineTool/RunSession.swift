@@ -18,6 +18,9 @@ final class RunSession: Sendable {
     private let exporter: Spec.Exporter?
     private let booted = Atomic(false)
 
+    /// Nil for a run that is not recorded.
+    var recorded: (id: RunID, directory: String)? { record.map { ($0.id, $0.directory) } }
+
     /// True once there was a box.
     var hasBooted: Bool { booted.load(ordering: .relaxed) }
 

@@ -58,7 +58,7 @@ enum Streams {
     }
 
     /// Writes on a thread of its own: a reader that is slow blocks it and, through the credit, the guest.
-    private struct Writer: Sendable {
+    struct Writer: Sendable {
         private let thread: EventLoopThread
         private let descriptor: Int32
 
@@ -72,7 +72,8 @@ enum Streams {
         }
     }
 
-    private final class Reader: Sendable {
+    /// Reads on a thread of its own, when asked. A read of a terminal cannot be interrupted, so nobody waits for it.
+    final class Reader: Sendable {
         private let chunks: AsyncThrowingStream<[UInt8], any Error>
         private let requests: AsyncStream<Void>.Continuation
 

@@ -31,6 +31,7 @@ package struct VoidBoxCommand: AsyncParsableCommand {
             SkillsCommand.self,
             ExecCommand.self,
             ShellCommand.self,
+            AttachCommand.self,
             DoctorCommand.self,
             VersionCommand.self,
         ],

@@ -1,15 +1,24 @@
 import Foundation
+import LinuxSystem
 import TestSupport
 import Testing
 
 @Suite("voidbox shell", .needsBox, .takesBoxSlot, .timeLimit(.minutes(20))) struct TerminalTests {
     /// Runs `voidbox shell` in a terminal that does these steps: see `Tests/Support/Programs/terminal_dialogue.py`.
     private func shell(_ arguments: [String], _ steps: String) async throws -> VoidBoxProcess.Result {
-        let command = try VoidBoxProcess(["shell"] + arguments)
+        try await talk(["shell"] + arguments, steps)
+    }
+
+    private func talk(
+        _ arguments: [String],
+        _ steps: String,
+        environment: [String: String] = [:],
+    ) async throws -> VoidBoxProcess.Result {
+        let command = try VoidBoxProcess(arguments, environment: environment)
         let program = try #require(command.process.executableURL?.path)
         let dialogue = Repository.root.appending(path: "Tests/Support/Programs/terminal_dialogue.py").path
         command.process.executableURL = URL(filePath: "/usr/bin/env")
-        command.process.arguments = ["python3", dialogue, "300", steps, program, "shell"] + arguments
+        command.process.arguments = ["python3", dialogue, "300", steps, program] + arguments
         try command.process.run()
         return try await command.end()
     }
@@ -35,6 +44,68 @@ import Testing
             """
         )
         #expect(result.status == 7, "\(result.output) \(result.errors)")
+    }
+
+    @Test func `a shell that was left goes on, and is come back to`() async throws {
+        let directory = try SpecDirectory()
+        let environment = ["VOIDBOX_STATE_DIR": directory.url.appending(path: "state").path]
+        func voidbox(_ arguments: String...) async throws -> VoidBoxProcess.Result {
+            let command = try VoidBoxProcess(arguments, environment: environment)
+            try command.process.run()
+            return try await command.end()
+        }
+        let left = try await talk(
+            ["shell", "--detach-keys", "ctrl-p,q", "sh"],
+            """
+            [{"wait": "$"}, {"type": "i=0; while sleep 0.2; do i=$((i+1)); echo tick-$i; done\\r"}, {"wait": "tick-2"},
+             {"type": "\\u0010q"}, {"wait": "detached; come back with: voidbox attach"}, {"end": true}]
+            """,
+            environment: environment
+        )
+        #expect(left.status == 0, "\(left.output) \(left.errors)")
+        let run = try await voidbox("ps", "--quiet").output.trimmingCharacters(in: .whitespacesAndNewlines)
+        #expect(run.count == 36, "it is under way: \(run)")
+        let back = try await talk(
+            ["attach", run],
+            """
+            [{"wait": "tick-1"}, {"wait": "tick-9"}, {"type": "\\u0003"}, {"resize": [90, 25]},
+             {"type": "stty size\\r"}, {"wait": "25 90"}, {"type": "exit 9\\r"}, {"end": true}]
+            """,
+            environment: environment
+        )
+        #expect(back.status == 9, "\(back.output) \(back.errors)")
+        #expect(try await voidbox("ps", "--quiet").output.trimmingCharacters(in: .newlines).isEmpty)
+        let gone = try await talk(
+            ["attach", run],
+            #"[{"wait": "has ended"}, {"end": true}]"#,
+            environment: environment
+        )
+        #expect(gone.status == 2, "\(gone.output)")
+        let leaks = try await voidbox("doctor", "--leaks")
+        #expect(leaks.status == 0, "\(leaks.output)")
+    }
+
+    @Test func `a shell whose terminal goes takes its box with it`() async throws {
+        let directory = try SpecDirectory()
+        let environment = ["VOIDBOX_STATE_DIR": directory.url.appending(path: "state").path]
+        let killed = try await talk(
+            ["shell", "sh"],
+            #"[{"wait": "$"}, {"kill": 9}, {"end": true}]"#,
+            environment: environment
+        )
+        #expect(killed.status == 137, "\(killed.output) \(killed.errors)")
+        let list = try VoidBoxProcess(["ps", "--all", "--output", "json"], environment: environment)
+        try list.process.run()
+        let rows = try JSONSerialization.jsonObject(with: Data(try await list.end().output.utf8)) as? [[String: Any]]
+        let row = try #require(rows?.first)
+        // Ended, or about to.
+        if row["state"] as? String == "running", let pid = row["pid"] as? Int32 {
+            try await eventually("the holder is gone", within: .seconds(20)) {
+                HostFacts.text(of: "/proc/\(pid)/stat") == nil
+            }
+        }
+        let leaks = try await VoidBoxProcess.run("doctor", "--leaks")
+        #expect(leaks.status == 0, "\(leaks.output)")
     }
 
     @Test func `an agent that needs a terminal says how to get one`() async throws {
