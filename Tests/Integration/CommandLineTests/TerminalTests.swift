@@ -4,23 +4,8 @@ import TestSupport
 import Testing
 
 @Suite("voidbox shell", .needsBox, .takesBoxSlot, .timeLimit(.minutes(20))) struct TerminalTests {
-    /// Runs `voidbox shell` in a terminal that does these steps: see `Tests/Support/Programs/terminal_dialogue.py`.
     private func shell(_ arguments: [String], _ steps: String) async throws -> VoidBoxProcess.Result {
         try await talk(["shell"] + arguments, steps)
-    }
-
-    private func talk(
-        _ arguments: [String],
-        _ steps: String,
-        environment: [String: String] = [:],
-    ) async throws -> VoidBoxProcess.Result {
-        let command = try VoidBoxProcess(arguments, environment: environment)
-        let program = try #require(command.process.executableURL?.path)
-        let dialogue = Repository.root.appending(path: "Tests/Support/Programs/terminal_dialogue.py").path
-        command.process.executableURL = URL(filePath: "/usr/bin/env")
-        command.process.arguments = ["python3", dialogue, "300", steps, program] + arguments
-        try command.process.run()
-        return try await command.end()
     }
 
     @Test func `an agent's own user interface is shown, and is talked to`() async throws {
@@ -113,4 +98,105 @@ import Testing
         #expect(result.status == 2, "\(result.errors)")
         #expect(result.errors.contains("voidbox shell --file"), "\(result.errors)")
     }
+}
+
+/// Who has the terminal of a shell: in boxes that are none, so that it is quick.
+@Suite("Terminals of voidbox shell", .timeLimit(.minutes(10))) struct HeldTerminalTests {
+    private let directory: SpecDirectory
+    private var environment: [String: String] { ["VOIDBOX_STATE_DIR": directory.url.appending(path: "state").path] }
+
+    init() throws {
+        directory = try SpecDirectory()
+    }
+
+    private func voidbox(_ arguments: String...) async throws -> VoidBoxProcess.Result {
+        let command = try VoidBoxProcess(arguments, environment: environment)
+        try command.process.run()
+        return try await command.end()
+    }
+
+    /// The run that began last, once its program is there.
+    private func run() async throws -> (id: String, holder: Int32) {
+        let deadline = ContinuousClock.now + .seconds(60)
+        while ContinuousClock.now < deadline {
+            let rows = try JSONSerialization.jsonObject(
+                with: Data(try await voidbox("ps", "--output", "json").output.utf8)
+            )
+            if let row = (rows as? [[String: Any]])?.first, let id = row["id"] as? String,
+                let pid = row["pid"] as? Int32, try await voidbox("events", id).output.contains("box.started")
+            {
+                return (id, pid)
+            }
+        }
+        throw CancellationError()
+    }
+
+    @Test func `a second terminal takes the place of the first, and cancel ends what it shows`() async throws {
+        async let first = talk(
+            ["shell", "--mode", "mock", "sleep", "600"],
+            #"[{"wait": "the terminal is shown elsewhere now"}, {"end": true}]"#,
+            environment: environment
+        )
+        let (id, _) = try await run()
+        async let second = talk(
+            ["attach", id],
+            #"[{"wait": "error: interrupted; the box was stopped"}, {"end": true}]"#,
+            environment: environment
+        )
+        #expect(try await first.status == 1)
+        #expect(try await voidbox("cancel", id).status == 0)
+        #expect(try await second.status == 130)
+    }
+
+    @Test func `the end of the process that holds the box is told`() async throws {
+        async let shell = talk(
+            ["shell", "--mode", "mock", "sleep", "600"],
+            #"[{"wait": "the process that held the box has ended"}, {"end": true}]"#,
+            environment: environment
+        )
+        let (id, holder) = try await run()
+        kill(holder, SIGKILL)
+        #expect(try await shell.status == 125)
+        let gone = try await talk(["attach", id], #"[{"wait": "has ended"}, {"end": true}]"#, environment: environment)
+        #expect(gone.status == 2)
+    }
+
+    @Test func `a run without a terminal cannot be attached to`() async throws {
+        let file = try directory.write(
+            "slow.yaml",
+            """
+            kind: workflow
+            name: slow
+            sandbox: {mode: mock}
+            workflow: {steps: [{name: sleeps, run: {program: sleep, args: ["600"]}}]}
+            """
+        )
+        let command = try VoidBoxProcess(["run", "--file", file], environment: environment)
+        try command.process.run()
+        try await command.waitForError("step sleeps started")
+        let (id, _) = try await run()
+        let result = try await talk(
+            ["attach", id],
+            #"[{"wait": "has no terminal"}, {"end": true}]"#,
+            environment: environment
+        )
+        #expect(result.status == 2)
+        command.process.interrupt()
+        #expect(try await command.end().status == 130)
+    }
+}
+
+/// Runs `voidbox` in a terminal that does these steps: see `Tests/Support/Programs/terminal_dialogue.py`.
+private func talk(
+    _ arguments: [String],
+    _ steps: String,
+    environment: [String: String] = [:],
+) async throws -> VoidBoxProcess.Result {
+    let command = try VoidBoxProcess(arguments, environment: environment)
+    let program = try #require(command.process.executableURL?.path)
+    let dialogue = Repository.root.appending(path: "Tests/Support/Programs/terminal_dialogue.py").path
+    command.process.executableURL = URL(filePath: "/usr/bin/env")
+    command.process.arguments = ["python3", dialogue, "300", steps, program] + arguments
+    try command.process.run()
+    return try await command.end()
 }

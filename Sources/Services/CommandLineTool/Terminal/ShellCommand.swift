@@ -155,7 +155,10 @@ struct ShellCommand: AsyncParsableCommand {
         } catch {
             outcome = .failure(error)
             let isInterrupted = (error as? ExitStatus) == .interrupted
-            report.failure = RunFailure(isInterrupted ? .interrupted : .run, "the box was stopped")
+            report.failure =
+                isInterrupted
+                ? RunFailure(.interrupted, "interrupted; the box was stopped")
+                : RunFailure(.run, "the program could not be run to its end")
         }
         record?.observe(.stopped(box: spec.name))
         report.durationMilliseconds = (ContinuousClock.now - start).wholeMilliseconds
