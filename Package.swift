@@ -59,7 +59,7 @@ let table: [Module] = [
         uses: ["ByteCodec", "LinuxSystem", "Primitives", "TTRPCMessages"],
         products: [.protobuf],
         tested: true,
-        testUses: ["LinuxSystem"],
+        testUses: ["LinuxSystem", "TestSupport"],
     ),
     Module(name: "TTRPCMessages", layer: .platform, kind: .generated, products: [.protobuf]),
 
@@ -134,7 +134,7 @@ let table: [Module] = [
         uses: ["GuestAPI", "LinuxSystem", "Primitives", "TTRPC"],
         products: [.protobuf],
         tested: true,
-        testUses: ["GuestAPI", "Primitives"],
+        testUses: ["GuestAPI", "Primitives", "TestSupport"],
         testProducts: [.protobuf],
     ),
     Module(
@@ -206,7 +206,7 @@ let table: [Module] = [
     Module(
         name: "ModelProviders",
         layer: .agents,
-        uses: ["Primitives"],
+        uses: ["JSONCoding", "LinuxSystem", "Primitives"],
         tested: true,
         testUses: ["Primitives"],
     ),
@@ -251,15 +251,22 @@ let table: [Module] = [
         name: "CommandLineTool",
         layer: .services,
         uses: [
-            "AgentRuntimes", "LinuxSystem", "OTLPExport", "Primitives", "Runs", "SandboxKVM", "SandboxMock",
-            "SandboxQEMU",
-            "Sandboxing", "Spec", "Telemetry",
+            "AgentRuntimes", "HostSession", "LinuxSystem", "Primitives", "Runs", "SandboxKVM", "SandboxQEMU",
+            "Sandboxing", "Spec",
         ],
         products: [.argumentParser, .log, .unixSignals],
         tested: true,
         testUses: ["Primitives", "Sandboxing"],
     ),
-
+    Module(
+        name: "HostSession",
+        layer: .services,
+        uses: [
+            "AgentRuntimes", "LinuxSystem", "OTLPExport", "Primitives", "Runs", "SandboxKVM", "SandboxMock",
+            "SandboxQEMU", "Sandboxing", "Spec", "Telemetry",
+        ],
+        products: [.log, .unixSignals],
+    ),
     Module(
         name: "OTLPExport",
         layer: .services,
@@ -268,6 +275,16 @@ let table: [Module] = [
         tested: true,
         testUses: ["HTTPSupport", "JSONCoding", "Primitives", "Telemetry"],
         testProducts: [.httpTypes, .hummingbird, .log],
+    ),
+    Module(
+        name: "VoidBox",
+        layer: .services,
+        uses: [
+            "AgentRuntimes", "HostSession", "JSONCoding", "LinuxSystem", "Primitives", "Runs", "Sandboxing", "Spec",
+        ],
+        products: [.asyncAlgorithms, .log],
+        tested: true,
+        testUses: ["JSONCoding", "Primitives", "SandboxMock", "Sandboxing", "Spec"],
     ),
 
     // Executables.
@@ -304,7 +321,7 @@ let suites: [Suite] = [
     Suite(
         name: "CommandLineTests",
         path: "Integration/CommandLineTests",
-        uses: ["LinuxSystem", "TestSupport", "voidbox"],
+        uses: ["HTTPSupport", "LinuxSystem", "Spec", "TestSupport", "VoidBox", "voidbox", "voidbox-examples"],
     ),
 ]
 
@@ -486,6 +503,17 @@ let benchmarks: [Target] = [
     ),
 ]
 
+/// The examples of the library. One program, and a target of this package: a package of its own would compile everything again,
+/// and each program with the library in it takes 140 MB and seconds to link.
+let examples: [Target] = [
+    .executableTarget(
+        name: "voidbox-examples",
+        dependencies: ["VoidBox"],
+        path: "examples/swift",
+        swiftSettings: swiftSettings,
+    )
+]
+
 /// What the targets of `Fuzz/Targets` parse with.
 let fuzzed: [Target.Dependency] = [
     "AgentRuntimes", "LinuxBoot", "LinuxSystem", "MachineMemory", "Primitives", "SharedFS", "Skills", "Spec", "TTRPC",
@@ -523,6 +551,7 @@ let fuzzers: [Target] =
 
 let package = Package(
     name: "voidbox",
+    products: [.library(name: "VoidBox", targets: ["VoidBox"])],
     dependencies: packages,
-    targets: targets + suiteTargets + testSupport + benchmarks + fuzzers,
+    targets: targets + suiteTargets + testSupport + benchmarks + examples + fuzzers,
 )

@@ -115,9 +115,6 @@ extension ModelProvider {
     /// The key, to keep it out of messages that repeat what an endpoint said.
     fileprivate var secret: Secret<String>? {
         guard case .endpoint(let endpoint) = source else { return nil }
-        switch endpoint.credential {
-        case .none: return nil
-        case .apiKey(let key), .apiKeyAndBearer(let key), .bearer(let key): return key
-        }
+        return endpoint.credential.secret
     }
 }

@@ -26,7 +26,7 @@ extension ModelProvider {
         ]
         guard let model else { return environment }
         environment["ANTHROPIC_MODEL"] = model
-        if kind != .claude {
+        if kind != .claude, kind != .claudePersonal {
             // Side tasks, such as titles, would otherwise ask for models that only Anthropic has.
             for variable in ["HAIKU", "SONNET", "OPUS"] { environment["ANTHROPIC_DEFAULT_\(variable)_MODEL"] = model }
         }

@@ -5,6 +5,8 @@ package struct ModelProvider: Sendable {
     package enum Kind: String, CaseIterable, Sendable {
         /// Anthropic's own endpoint, with an API key.
         case claude
+        /// Anthropic's own endpoint, with the login of Claude Code on this host instead of a key.
+        case claudePersonal = "claude-personal"
         /// OpenAI's own endpoint, with an API key: for Codex.
         case codex
         /// Any endpoint that speaks Anthropic's Messages API.
@@ -57,7 +59,7 @@ package struct ModelProvider: Sendable {
     package var isFree: Bool {
         switch kind {
         case .lmStudio, .ollama, .scripted: true
-        case .claude, .codex, .custom: false
+        case .claude, .claudePersonal, .codex, .custom: false
         }
     }
 
@@ -68,7 +70,7 @@ package struct ModelProvider: Sendable {
         }
         switch endpoint.credential {
         case .none: return nil
-        case .apiKey, .apiKeyAndBearer, .bearer:
+        case .apiKey, .apiKeyAndBearer, .bearer, .login:
             return
                 "the model's key goes to \(endpoint.url) over plain http, where anyone on the way can read it; use https"
         }
@@ -81,7 +83,7 @@ package struct ModelProvider: Sendable {
         case .ollama: return "\(failure); is ollama running?"
         case .lmStudio: return "\(failure); is LM Studio's server running?"
         case .custom: return "\(failure); is llm.base_url right, and does it run?"
-        case .claude, .codex, .scripted: return failure.description
+        case .claude, .claudePersonal, .codex, .scripted: return failure.description
         }
     }
 
@@ -135,23 +137,29 @@ package enum ModelCredential: Sendable {
     case bearer(Secret<String>)
     /// `x-api-key` and `Authorization: Bearer`: compatible endpoints read one or the other.
     case apiKeyAndBearer(Secret<String>)
+    /// The token of a login with Anthropic, as a bearer.
+    case login(Secret<String>)
+
+    /// The key itself, whatever it is sent as.
+    package var secret: Secret<String>? {
+        switch self {
+        case .none: nil
+        case .apiKey(let key), .apiKeyAndBearer(let key), .bearer(let key), .login(let key): key
+        }
+    }
 }
 
 extension ModelProvider.Kind {
-    /// Words of the reference that have no implementation yet.
-    private static let notBuilt = ["claude-personal"]
-
     package init(word: String) throws(ModelProviderError) {
         guard let kind = Self(rawValue: word) else {
-            throw Self.notBuilt.contains(word)
-                ? .notBuiltYet(provider: word) : .unknownProvider(word, known: Self.allCases.map(\.rawValue))
+            throw .unknownProvider(word, known: Self.allCases.map(\.rawValue))
         }
         self = kind
     }
 
     fileprivate var defaultBaseURL: String? {
         switch self {
-        case .claude: "https://api.anthropic.com"
+        case .claude, .claudePersonal: "https://api.anthropic.com"
         case .codex: "https://api.openai.com"
         case .lmStudio: "http://127.0.0.1:1234"
         case .ollama: "http://127.0.0.1:11434"
@@ -167,16 +175,19 @@ extension ModelProvider.Kind {
         named variable: String?,
         in environment: [String: String],
     ) throws(ModelProviderError) -> ModelCredential {
+        if self == .claudePersonal {
+            guard variable == nil else { throw .notForProvider(key: "api_key_env", provider: rawValue) }
+            return .login(try ClaudeLogin(environment: environment).token)
+        }
         guard let name = variable ?? defaultKeyVariable else { return .none }
         guard let key = environment[name], !key.isEmpty else {
             throw .missingKey(variable: name, provider: rawValue)
         }
-        // A key travels in a header; anything else would break out of it.
-        guard key.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else { throw .malformedKey(variable: name) }
+        guard key.isHeaderValue else { throw .malformedKey(variable: name) }
         return switch self {
         case .claude: .apiKey(Secret(key))
         case .codex: .bearer(Secret(key))
-        case .custom, .lmStudio, .ollama, .scripted: .apiKeyAndBearer(Secret(key))
+        case .claudePersonal, .custom, .lmStudio, .ollama, .scripted: .apiKeyAndBearer(Secret(key))
         }
     }
 
@@ -184,7 +195,7 @@ extension ModelProvider.Kind {
         switch self {
         case .claude: "ANTHROPIC_API_KEY"
         case .codex: "OPENAI_API_KEY"
-        case .custom, .lmStudio, .ollama, .scripted: nil
+        case .claudePersonal, .custom, .lmStudio, .ollama, .scripted: nil
         }
     }
 }

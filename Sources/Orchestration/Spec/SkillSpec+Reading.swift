@@ -35,7 +35,7 @@ extension SkillSpec {
         }
     }
 
-    private static func parse(_ text: String, _ reader: SpecReader, _ position: SpecPosition) -> SkillSpec? {
+    private static func parse(_ text: String, _ reader: SpecReader, _ position: SpecPosition?) -> SkillSpec? {
         guard let colon = text.firstIndex(of: ":") else {
             reader.report(position, "invalid skill '\(text)', expected '<type>:<value>'")
             return nil
@@ -137,7 +137,7 @@ extension SkillSpec {
         _ transport: MCPServer.Transport,
         _ place: MCPServer.Place,
         _ reader: SpecReader,
-        _ position: SpecPosition,
+        _ position: SpecPosition?,
     ) -> SkillSpec? {
         guard MCPServer.isName(name) else {
             reader.report(position, "the MCP server's name \"\(name)\" must be 1 to 64 letters, digits, - or _")

@@ -9,7 +9,6 @@ extension Spec {
         missing("sandbox.image", "sandbox.image (an OCI image as the root)", if: sandbox.image != nil)
         missing("sandbox.guest_image", "sandbox.guest_image", if: sandbox.guestImage?.isEmpty == false)
         missing("sandbox.snapshot", "sandbox.snapshot", if: sandbox.snapshot != nil)
-        checkProvider(llm, "llm", &issues)
         switch body {
         case .agent(let agent):
             missing("agent.messaging", "agent.messaging", if: agent.messaging != nil)
@@ -19,7 +18,6 @@ extension Spec {
             for (index, box) in pipeline.boxes.enumerated() {
                 let path = "pipeline.boxes[\(index)]"
                 missing("\(path).sandbox.snapshot", "\(path).sandbox.snapshot", if: box.sandbox?.snapshot != nil)
-                checkProvider(box.llm, "\(path).llm", &issues)
                 checkSkills(box.skills, path, &issues)
                 checkAgent(box.skills, box.llm ?? llm, box.llm == nil ? "llm" : "\(path).llm", &issues)
             }
@@ -31,24 +29,12 @@ extension Spec {
         if !issues.isEmpty { throw SpecError(file: file, issues: issues) }
     }
 
-    private func checkProvider(_ llm: LLMSpec?, _ path: String, _ issues: inout [SpecIssue]) {
-        switch llm?.provider {
-        case .claudePersonal:
-            issues.append(
-                SpecIssue(
-                    positions["\(path).provider"],
-                    "\(path).provider: \(llm?.provider.rawValue ?? "") is not built yet"
-                )
-            )
-        case .claude, .codex, .ollama, .lmStudio, .custom, .scripted, nil: break
-        }
-    }
-
     /// An agent that speaks one API cannot use an endpoint that has only another.
     private func checkAgent(_ skills: [SkillSpec], _ llm: LLMSpec?, _ path: String, _ issues: inout [SpecIssue]) {
         let agent = skills.agent(for: llm?.provider)
         let provider = llm?.provider ?? .claude
-        guard agent.speaksOpenAI ? provider == .claude : provider == .codex else { return }
+        let isAnthropic = provider == .claude || provider == .claudePersonal
+        guard agent.speaksOpenAI ? isAnthropic : provider == .codex else { return }
         let message = "the agent \(agent.rawValue) cannot use the provider \(provider.rawValue)"
         let hint = agent.speaksOpenAI ? "use llm.provider: codex, custom or scripted" : "use agent:codex"
         issues.append(SpecIssue(positions["\(path).provider"], "\(message); \(hint)"))

@@ -1,7 +1,9 @@
 internal import Foundation
 internal import LinuxSystem
 internal import ModelProviders
+package import Primitives
 internal import Skills
+internal import Yams
 
 extension Spec {
     /// Reads and parses a file; `-` is standard input. Throws `SpecError`, also for a file that cannot be read, and for one
@@ -9,6 +11,15 @@ extension Spec {
     package static func load(file: String) throws(SpecError) -> Spec {
         let spec = try parse(try contents(of: file), file: file)
         try spec.checkSkillFiles(file: file)
+        return spec
+    }
+
+    /// The same of a document that a program made: what is wrong with it has no place in a text.
+    ///
+    /// - Parameter name: What messages call it. Without a slash, so that paths are relative to the working directory.
+    package static func load(_ document: JSONValue, name: String) throws(SpecError) -> Spec {
+        let spec = try read(Node(document), file: name)
+        try spec.checkSkillFiles(file: name)
         return spec
     }
 
@@ -121,11 +132,24 @@ extension Spec {
             if provider == .custom, llm?.baseURL == nil, value("VOIDBOX_LLM_BASE_URL") == nil {
                 throw refusal(of: "VOIDBOX_LLM_PROVIDER", "custom needs an address; set VOIDBOX_LLM_BASE_URL")
             }
-            if provider == .scripted, llm?.script == nil {
-                throw refusal(of: "VOIDBOX_LLM_PROVIDER", "scripted needs a specification that names llm.script")
+            if provider == .scripted, llm?.script == nil, value("VOIDBOX_LLM_SCRIPT") == nil {
+                throw refusal(
+                    of: "VOIDBOX_LLM_PROVIDER",
+                    "scripted needs a file with its turns; set VOIDBOX_LLM_SCRIPT"
+                )
             }
         }
         let known = llm?.provider ?? .claude
+        if let script = value("VOIDBOX_LLM_SCRIPT") {
+            guard known == .scripted else {
+                throw refusal(
+                    of: "VOIDBOX_LLM_SCRIPT",
+                    "is for the provider scripted; set VOIDBOX_LLM_PROVIDER=scripted"
+                )
+            }
+            // A path in a variable is relative to where the user is, not to the specification.
+            llm = llm?.with { $0.script = URL(filePath: script).standardizedFileURL.path }
+        }
         if let model = value("VOIDBOX_LLM_MODEL") { llm = (llm ?? LLMSpec(provider: known)).with { $0.model = model } }
         for name in ["VOIDBOX_LLM_BASE_URL", "VOIDBOX_LLM_API_KEY_ENV"] where known == .scripted && value(name) != nil {
             throw refusal(of: name, "means nothing to the provider scripted; unset it")
@@ -151,14 +175,9 @@ extension Spec {
     }
 
     private static func provider(_ word: String) throws(SpecError) -> LLMSpec.Provider {
-        let message: String
-        switch LLMSpec.Provider(rawValue: word) {
-        case .claudePersonal: message = "the provider \"\(word)\" is not built yet"
-        case let provider?: return provider
-        case nil:
-            let known = LLMSpec.Provider.allCases.map(\.rawValue)
-            message = "unknown provider \"\(word)\"\(Suggestion.text(for: word, among: known))"
-        }
+        if let provider = LLMSpec.Provider(rawValue: word) { return provider }
+        let known = LLMSpec.Provider.allCases.map(\.rawValue)
+        let message = "unknown provider \"\(word)\"\(Suggestion.text(for: word, among: known))"
         throw SpecError(file: "VOIDBOX_LLM_PROVIDER", issues: [SpecIssue(nil, message)])
     }
 

@@ -123,6 +123,9 @@ extension SandboxOverrideSpec {
         env = map.environment("env")
         mounts = (map.maps("mounts") ?? []).compactMap { MountSpec($0) }
         snapshot = map.string("snapshot")
+        for key in ["mode", "kernel", "initramfs", "policy"] where map.value(key) != nil {
+            map.report(key, "\(map.path).\(key): all boxes of a pipeline share it; say it in the pipeline's `sandbox`")
+        }
         map.finish()
     }
 }

@@ -5,7 +5,10 @@ internal import Yams
 extension Spec {
     /// Any bytes: text that is no specification throws `SpecError` with everything that is wrong.
     package static func parse(_ bytes: [UInt8], file: String) throws(SpecError) -> Spec {
-        let root = try SpecDocument.parse(bytes, file: file)
+        try read(try SpecDocument.parse(bytes, file: file), file: file)
+    }
+
+    static func read(_ root: Node, file: String) throws(SpecError) -> Spec {
         let reader = SpecReader()
         let spec = reader.map(root, "", as: "a specification").flatMap { Spec($0) }
         guard let spec, reader.issues.isEmpty else {

@@ -1,3 +1,4 @@
+internal import Primitives
 internal import Yams
 
 /// A YAML or JSON document as a tree with positions, from bytes that nobody has looked at yet.
@@ -51,6 +52,24 @@ enum SpecDocument {
             return SpecIssue(position(context.mark), "duplicate key \"\(keys.joined(separator: "\", \""))\"")
         case .reader(let problem, _, _, _): return SpecIssue(nil, "invalid YAML: \(problem)")
         default: return SpecIssue(nil, "invalid YAML")
+        }
+    }
+}
+
+extension Node {
+    /// Text stays text, whatever it looks like.
+    init(_ document: JSONValue) {
+        switch document {
+        case .null: self = .scalar(Scalar("null", Tag(.null), .plain))
+        case .bool(let truth): self = .scalar(Scalar("\(truth)", Tag(.bool), .plain))
+        case .integer(let number): self = .scalar(Scalar("\(number)", Tag(.int), .plain))
+        case .number(let number): self = .scalar(Scalar("\(number)", Tag(.float), .plain))
+        case .string(let text): self = .scalar(Scalar(text, Tag(.str), .doubleQuoted))
+        case .array(let items): self = .sequence(Sequence(items.map { Node($0) }))
+        case .object(let members):
+            self = .mapping(
+                Mapping(members.sorted { $0.key < $1.key }.map { (Node(.string($0.key)), Node($0.value)) })
+            )
         }
     }
 }

@@ -12,7 +12,7 @@ final class SpecReader {
         issues.append(SpecIssue(position, message))
     }
 
-    func note(_ path: String, _ position: SpecPosition) {
+    func note(_ path: String, _ position: SpecPosition?) {
         positions[path] = position
     }
 
@@ -25,8 +25,9 @@ final class SpecReader {
         return nodesLeft > 0
     }
 
-    func position(of node: Node) -> SpecPosition {
-        SpecPosition(line: node.mark?.line ?? 1, column: node.mark?.column ?? 1)
+    /// Nil for a node that was not read from text.
+    func position(of node: Node) -> SpecPosition? {
+        node.mark.map { SpecPosition(line: $0.line, column: $0.column) }
     }
 
     func map(_ node: Node, _ path: String, as name: String) -> MapReader? {
@@ -57,16 +58,16 @@ final class MapReader {
     let path: String
     /// What messages call it, such as "agent".
     let name: String
-    let position: SpecPosition
-    private let values: [String: (key: SpecPosition, value: Node)]
+    let position: SpecPosition?
+    private let values: [String: (key: SpecPosition?, value: Node)]
     private var known: [String] = []
 
-    init(_ reader: SpecReader, _ mapping: Node.Mapping, _ path: String, _ name: String, _ position: SpecPosition) {
+    init(_ reader: SpecReader, _ mapping: Node.Mapping, _ path: String, _ name: String, _ position: SpecPosition?) {
         self.reader = reader
         self.path = path
         self.name = name
         self.position = position
-        var values: [String: (key: SpecPosition, value: Node)] = [:]
+        var values: [String: (key: SpecPosition?, value: Node)] = [:]
         for (key, value) in mapping {
             guard reader.visit(key) else { break }
             guard let text = key.scalar?.string else {
@@ -80,7 +81,7 @@ final class MapReader {
     }
 
     func has(_ key: String) -> Bool { values[key] != nil }
-    func position(of key: String) -> SpecPosition { values[key]?.key ?? position }
+    func position(of key: String) -> SpecPosition? { values[key]?.key ?? position }
 
     func report(_ key: String, _ message: String) {
         reader.report(position(of: key), message)
@@ -174,7 +175,7 @@ final class MapReader {
         if let word = Word(rawValue: text) { return word }
         let all = Word.allCases.map(\.rawValue)
         reader.report(
-            values[key].map { reader.position(of: $0.value) },
+            values[key].flatMap { reader.position(of: $0.value) },
             "\(label(key)): unknown word \"\(text)\"\(Suggestion.text(for: text, among: all))",
         )
         return nil

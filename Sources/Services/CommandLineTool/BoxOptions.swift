@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Foundation
+internal import HostSession
 internal import Runs
 internal import Sandboxing
 internal import Spec
@@ -88,32 +89,16 @@ struct BoxOptions: ParsableArguments {
         let environment = ProcessInfo.processInfo.environment
         do {
             let spec = try spec()
-            let name = spec.sandbox.backend(on: .thisHost)
             let base = file ?? FileManager.default.currentDirectoryPath + "/-"
-            let (configuration, warnings) = try BoxBuilder(environment: environment, file: base).configuration(
-                name: spec.name,
-                sandbox: spec.sandbox,
-                agent: agent,
-                backend: name,
-            )
-            if name == .mock {
+            let host = try HostBox(of: spec, file: base, agent: agent, environment: environment)
+            if spec.sandbox.mode == .mock {
                 Console.error("warning: mode mock runs no machine: nothing is isolated, this proves nothing")
             }
-            for warning in warnings + [spec.sandbox.memoryWarning].compactMap(\.self) {
-                Console.error("warning: \(warning)")
-            }
-            let backend = try HostBackends.make(name, environment: environment)
+            for warning in host.warnings { Console.error("warning: \(warning)") }
             let (result, wasInterrupted) = try await interruptible {
-                let box = try await backend.boot(configuration)
-                do {
+                try await host.run { box in
                     for warning in try await box.health().warnings { Console.error("warning: guest: \(warning)") }
-                    let result = try await body(box)
-                    await Task { await box.stop(grace: .seconds(2)) }.value
-                    return result
-                } catch {
-                    let explained = await box.explained(error)
-                    await Task { await box.stop(grace: .seconds(2)) }.value
-                    throw explained
+                    return try await body(box)
                 }
             }
             if wasInterrupted { throw RunFailure(.interrupted, "interrupted; the box was stopped") }

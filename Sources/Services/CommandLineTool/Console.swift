@@ -1,16 +1,7 @@
 internal import Foundation
+internal import HostSession
 internal import LinuxSystem
 internal import Runs
-
-/// stdout does not take what it should get.
-struct StandardOutputError: Error, CustomStringConvertible {
-    let errno: Errno
-
-    /// As `head` goes once it has what it wants: no reason to complain.
-    var readerIsGone: Bool { errno == .brokenPipe }
-
-    var description: String { "stdout cannot be written: \(errno)" }
-}
 
 /// Writes to the two streams of the process, whole lines at a time, and lets nothing through to a terminal that steers it.
 enum Console {

@@ -1,6 +1,6 @@
 internal import ArgumentParser
 internal import Foundation
-internal import OTLPExport
+internal import HostSession
 internal import Primitives
 internal import Runs
 internal import Sandboxing
@@ -61,14 +61,6 @@ struct RunCommand: AsyncParsableCommand {
 }
 
 extension SandboxSpec.Mode: ExpressibleByArgument {}
-
-extension SandboxSpec {
-    /// What to know about the memory of this box on this host.
-    var memoryWarning: String? {
-        guard mode != .mock, let megabytes = UInt64(exactly: memoryMB) else { return nil }
-        return HostMemory.thisHost?.warning(for: .mebibytes(megabytes))
-    }
-}
 
 /// A report for people.
 struct HumanReport {

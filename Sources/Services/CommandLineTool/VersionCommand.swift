@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import HostSession
 
 struct VersionCommand: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "version", abstract: "Print the version.")
@@ -11,8 +12,4 @@ struct VersionCommand: ParsableCommand {
         case .json: try Console.json(["name": "voidbox", "version": VoidBoxVersion.current])
         }
     }
-}
-
-enum VoidBoxVersion {
-    static let current = "0.1.0"
 }

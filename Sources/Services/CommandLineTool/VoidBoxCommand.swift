@@ -1,4 +1,5 @@
 package import ArgumentParser
+internal import HostSession
 internal import LinuxSystem
 internal import Runs
 

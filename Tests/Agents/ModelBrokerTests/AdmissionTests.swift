@@ -73,6 +73,10 @@ internal import Testing
         let both = HeaderRules.request(guest, credential: .apiKeyAndBearer(Secret("real")))
         #expect(both[values: .apiKey] == ["real"])
         #expect(both[values: .authorization] == ["Bearer real"])
+        let betas = try fields([("anthropic-beta", "one"), ("anthropic-beta", "two")])
+        let login = HeaderRules.request(betas, credential: .login(Secret("real")))
+        #expect(login[values: .authorization] == ["Bearer real"] && login[.apiKey] == nil)
+        #expect(login[values: .anthropicBeta] == ["one,two,oauth-2025-04-20"])
     }
 
     @Test func `fields of one hop stay on it, those named by Connection too`() throws {

@@ -1,6 +1,7 @@
-internal import ModelProviders
 internal import Primitives
 internal import Testing
+
+@testable internal import ModelProviders
 
 @Suite("Model provider") struct ModelProviderTests {
     private func provider(
@@ -77,17 +78,17 @@ internal import Testing
     }
 
     @Test func `the model is applied for every provider`() throws {
-        for word in ["claude", "ollama", "lm-studio", "custom", "scripted"] {
+        for word in ["claude", "claude-personal", "ollama", "lm-studio", "custom", "scripted"] {
             let provider = try provider(
                 word,
                 model: "m-1",
                 baseURL: word == "custom" ? "http://h" : nil,
                 script: word == "scripted" ? "s.yaml" : nil,
-                environment: ["ANTHROPIC_API_KEY": "k"],
+                environment: ["ANTHROPIC_API_KEY": "k", "CLAUDE_CODE_OAUTH_TOKEN": "k"],
             )
             let environment = provider.guestEnvironment(baseURL: "http://127.0.0.1:9", token: Secret("t"))
             #expect(environment["ANTHROPIC_MODEL"] == "m-1", "\(word)")
-            #expect((environment["ANTHROPIC_DEFAULT_HAIKU_MODEL"] == "m-1") == (word != "claude"), "\(word)")
+            #expect((environment["ANTHROPIC_DEFAULT_HAIKU_MODEL"] == "m-1") == !word.hasPrefix("claude"), "\(word)")
         }
     }
 
@@ -99,14 +100,39 @@ internal import Testing
         #expect(!environment.values.contains { $0.contains("sk-real") })
     }
 
-    @Test(arguments: ["claude-personal"])
-    func `a provider of the reference that is not built says so`(_ word: String) {
-        #expect(throws: ModelProviderError.notBuiltYet(provider: word)) { try provider(word) }
+    @Test func `a personal login is the host's, by its variable before its file`() throws {
+        let both = ["CLAUDE_CODE_OAUTH_TOKEN": "token", "CLAUDE_CONFIG_DIR": "/no/such"]
+        let provider = try provider("claude-personal", environment: both)
+        guard case .login(let token) = try endpoint(provider).credential else { throw Unexpected() }
+        #expect(token.reveal() == "token")
+        #expect(!"\(provider)".contains("token\""))
+        #expect(throws: ModelProviderError.notForProvider(key: "api_key_env", provider: "claude-personal")) {
+            try self.provider("claude-personal", apiKeyEnv: "KEY", environment: both)
+        }
+        let error = #expect(throws: ModelProviderError.self) {
+            try self.provider("claude-personal", environment: ["CLAUDE_CONFIG_DIR": "/no/such"])
+        }
+        #expect(error?.description.contains("/no/such/.credentials.json has none: No such file") == true)
+    }
+
+    @Test func `the file of a login is read with its end`() throws {
+        func login(_ text: String) throws -> ClaudeLogin {
+            try ClaudeLogin(file: Array(text.utf8), path: "f", now: 2_000_000_000)
+        }
+        #expect(try login(#"{"claudeAiOauth": {"accessToken": "t", "expiresAt": 2001}}"#).token.reveal() == "t")
+        #expect(try login(#"{"claudeAiOauth": {"accessToken": "t"}}"#).token.reveal() == "t")
+        #expect(throws: ModelProviderError.expiredLogin(path: "f")) {
+            try login(#"{"claudeAiOauth": {"accessToken": "t", "expiresAt": 2000}}"#)
+        }
+        for text in ["", "[]", #"{"claudeAiOauth": 1}"#, #"{"claudeAiOauth": {"accessToken": "a\nb"}}"#] {
+            let error = #expect(throws: ModelProviderError.self) { try login(text) }
+            guard case .noLogin = error else { throw Unexpected() }
+        }
     }
 
     @Test(arguments: ["", "Claude", "gpt", "ollama "])
     func `an unknown provider is an error that lists the known ones`(_ word: String) {
-        let known = ["claude", "codex", "custom", "lm-studio", "ollama", "scripted"]
+        let known = ["claude", "claude-personal", "codex", "custom", "lm-studio", "ollama", "scripted"]
         let error = ModelProviderError.unknownProvider(word, known: known)
         #expect(throws: error) { try provider(word) }
         #expect(known.allSatisfy { error.description.contains($0) })

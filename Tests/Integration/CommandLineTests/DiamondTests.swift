@@ -57,10 +57,8 @@ import Testing
         )
     }
 
-    private func start(_ arguments: String...) throws -> VoidBoxProcess {
-        let command = try VoidBoxProcess(arguments, environment: ["VOIDBOX_STATE_DIR": state])
-        try command.process.run()
-        return command
+    private func start(_ arguments: String...) async throws -> TestProcess {
+        try await VoidBoxProcess.start(arguments, environment: ["VOIDBOX_STATE_DIR": state])
     }
 
     private func runID() async throws -> String {
@@ -73,7 +71,7 @@ import Testing
     }
 
     /// No process, no directory, and lines of both branches from before either had ended.
-    private func expectNothingLeft(_ command: VoidBoxProcess, _ result: VoidBoxProcess.Result) async throws {
+    private func expectNothingLeft(_ command: TestProcess, _ result: VoidBoxProcess.Result) async throws {
         #expect(command.boxes.isEmpty)
         #expect(try await start("doctor", "--leaks").end().status == 0)
         let run = "\(state)/runs/\(try await runID())"
@@ -92,7 +90,7 @@ import Testing
 
     @Test func `a branch that fails is told, and the others' results stay`() async throws {
         let variables = ["MOCK_CLAUDE_SCENARIO": "error", "MOCK_CLAUDE_ERROR": "the tests are red"]
-        let run = try start("run", "--file", try diamond(variables: variables), "--output", "json")
+        let run = try await start("run", "--file", try diamond(variables: variables), "--output", "json")
         let result = try await run.end()
         #expect(result.status == 1, "\(result.errors)")
         let stages = try stages(result)
@@ -111,7 +109,7 @@ import Testing
 
     @Test func `a branch that is too slow is stopped at its limit`() async throws {
         let file = try diamond(right: "timeout_secs: 4", variables: ["MOCK_CLAUDE_TOOLS": "10000"], rule: "stop")
-        let run = try start("run", "--file", file, "--output", "json")
+        let run = try await start("run", "--file", file, "--output", "json")
         let result = try await run.end()
         #expect(result.status == 1, "\(result.errors)")
         let stages = try stages(result)
@@ -124,7 +122,7 @@ import Testing
 
     @Test func `a branch that is cancelled by hand ends alone`() async throws {
         let file = try diamond(variables: ["MOCK_CLAUDE_TOOLS": "10000"])
-        let run = try start("run", "--file", file, "--output", "json")
+        let run = try await start("run", "--file", file, "--output", "json")
         try await run.waitForError("[vm:left] succeeded")
         try await run.waitForError("[vm:right] tool: ")
         let cancel = try await start("cancel", try await runID(), "--stage", "right", "--reason", "seen enough").end()
@@ -140,13 +138,13 @@ import Testing
     }
 
     @Test func `of a voidbox that is killed in the middle nothing runs on, and ps tells the truth`() async throws {
-        let run = try start("run", "--file", try diamond(variables: ["MOCK_CLAUDE_TOOLS": "10000"]))
+        let run = try await start("run", "--file", try diamond(variables: ["MOCK_CLAUDE_TOOLS": "10000"]))
         try await run.waitForError("[vm:left] tool: ")
         try await run.waitForError("[vm:right] tool: ")
         let id = try await runID()
         #expect(try await start("ps", "--quiet").end().output == "\(id)\n")
         #expect(run.boxes.count == 2)
-        kill(run.process.processIdentifier, SIGKILL)
+        run.send(Signal.kill)
         _ = try await run.end()
         #expect(try await start("ps", "--quiet").end().output == "")
         #expect(try await start("ps", "--all").end().output.contains(" killed "))
@@ -165,9 +163,15 @@ import Testing
     }
 
     @Test func `Ctrl-C ends all boxes and leaves a report of what was done`() async throws {
-        let run = try start("run", "--file", try diamond(variables: ["MOCK_CLAUDE_TOOLS": "10000"]), "--output", "json")
+        let run = try await start(
+            "run",
+            "--file",
+            try diamond(variables: ["MOCK_CLAUDE_TOOLS": "10000"]),
+            "--output",
+            "json"
+        )
         try await run.waitForError("[vm:right] tool: ")
-        run.process.interrupt()
+        run.send(Signal.interrupt)
         let result = try await run.end()
         #expect(result.status == 130)
         #expect(try stages(result)["source"]?["status"] as? String == "succeeded")

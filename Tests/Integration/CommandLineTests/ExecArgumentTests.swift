@@ -1,12 +1,11 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// The command line of `exec` and `shell`: ours up to the program, the program's from there on.
 @Suite("voidbox exec, its arguments", .timeLimit(.minutes(10))) struct ExecArgumentTests {
     private func mock(_ arguments: String...) async throws -> VoidBoxProcess.Result {
-        let command = try VoidBoxProcess(["exec", "--mode", "mock"] + arguments)
-        try command.process.run()
-        return try await command.end()
+        try await VoidBoxProcess.start(["exec", "--mode", "mock"] + arguments).end()
     }
 
     @Test(arguments: ["exec", "shell"]) func `help is help and not a program`(_ command: String) async throws {

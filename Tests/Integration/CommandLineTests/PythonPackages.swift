@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Python packages that tests put into boxes, and run on the host. See `scripts/python-packages`.

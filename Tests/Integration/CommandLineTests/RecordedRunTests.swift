@@ -1,5 +1,6 @@
 import Foundation
 import LinuxSystem
+import TestSupport
 import Testing
 
 /// What is left of a run, and what others can do to it: in boxes that are none, so that it is quick.
@@ -12,15 +13,11 @@ import Testing
     }
 
     private func voidbox(_ arguments: String...) async throws -> VoidBoxProcess.Result {
-        let command = try VoidBoxProcess(arguments, environment: environment)
-        try command.process.run()
-        return try await command.end()
+        try await VoidBoxProcess.start(arguments, environment: environment).end()
     }
 
-    private func start(_ arguments: String...) throws -> VoidBoxProcess {
-        let command = try VoidBoxProcess(arguments, environment: environment)
-        try command.process.run()
-        return command
+    private func start(_ arguments: String...) async throws -> TestProcess {
+        try await VoidBoxProcess.start(arguments, environment: environment)
     }
 
     private func slow() throws -> String {
@@ -40,9 +37,8 @@ import Testing
     }
 
     private func rows(_ more: String...) async throws -> [[String: Any]] {
-        let command = try VoidBoxProcess(["ps", "--output", "json"] + more, environment: environment)
-        try command.process.run()
-        let result = try await command.end()
+        let command = ["ps", "--output", "json"] + more
+        let result = try await VoidBoxProcess.start(command, environment: environment).end()
         #expect(result.status == 0, "\(result.errors)")
         return try #require(try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [[String: Any]])
     }
@@ -87,13 +83,13 @@ import Testing
     }
 
     @Test func `a run under way is followed, cancelled from elsewhere, and says why`() async throws {
-        let run = try start("run", "--file", try slow(), "--output", "json")
+        let run = try await start("run", "--file", try slow(), "--output", "json")
         try await run.waitForError("step sleeps started")
         let row = try #require(try await rows().first)
         let id = try #require(row["id"] as? String)
-        #expect(row["state"] as? String == "running" && row["pid"] as? Int32 == run.process.processIdentifier)
+        #expect(row["state"] as? String == "running" && row["pid"] as? Int32 == run.pid)
         #expect(try await voidbox("rm", id).status == 2, "it is under way")
-        let follower = try start("logs", "-f", id)
+        let follower = try await start("logs", "-f", id)
         let cancel = try await voidbox("cancel", id, "--reason", "enough")
         #expect(cancel.status == 0, "\(cancel.errors)")
         let result = try await run.end()
@@ -110,7 +106,7 @@ import Testing
     }
 
     @Test func `one step is cancelled, and the rest goes its way`() async throws {
-        let run = try start("run", "--file", try slow(), "--output", "json")
+        let run = try await start("run", "--file", try slow(), "--output", "json")
         try await run.waitForError("step sleeps started")
         let id = try #require(try await rows().first?["id"] as? String)
         let typo = try await voidbox("cancel", id, "--stage", "slep")
@@ -123,10 +119,10 @@ import Testing
     }
 
     @Test func `of a run that was killed, ps tells the truth and the events are there`() async throws {
-        let run = try start("run", "--file", try slow())
+        let run = try await start("run", "--file", try slow())
         try await run.waitForError("step sleeps started")
         let id = try #require(try await rows().first?["id"] as? String)
-        kill(run.process.processIdentifier, SIGKILL)
+        run.send(Signal.kill)
         _ = try await run.end()
         #expect(try await rows().isEmpty)
         #expect(try await rows("--all").first?["state"] as? String == "killed")

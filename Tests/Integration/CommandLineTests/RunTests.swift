@@ -157,8 +157,7 @@ import Testing
             llm: "{provider: custom, base_url: 'http://127.0.0.1:1'}",
         )
         // Without a word about retries: the agent is told that there is no use in them.
-        let command = try VoidBoxProcess(["run", "--file", file])
-        try command.process.run()
+        let command = try await VoidBoxProcess.start(["run", "--file", file])
         try await command.waitForError("warning: model endpoint http://127.0.0.1:1 cannot be reached")
         let result = try await command.end()
         #expect(result.status == 1)
@@ -217,11 +216,10 @@ import Testing
     }
 
     @Test func `a sandbox waits until it is interrupted and is gone then`() async throws {
-        let command = try VoidBoxProcess(["run", "--file", Repository.example("sandbox.yaml")])
-        try command.process.run()
+        let command = try await VoidBoxProcess.start(["run", "--file", Repository.example("sandbox.yaml")])
         try await command.waitForError("press Ctrl-C")
         #expect(command.boxes.count == 1)
-        command.process.interrupt()
+        command.send(Signal.interrupt)
         let result = try await command.end()
         #expect(result.status == 130)
         #expect(command.boxes.isEmpty)
@@ -229,25 +227,23 @@ import Testing
 
     @Test func `Ctrl-C in the middle of an agent stops the box and exits 130`() async throws {
         let directory = try SpecDirectory()
-        let command = try VoidBoxProcess([
+        let command = try await VoidBoxProcess.start([
             "run", "--file", try directory.agent(env: ["MOCK_CLAUDE_DELAY_MS": "600000"]),
         ])
-        try command.process.run()
         try await command.waitForError("ready after")
-        command.process.interrupt()
+        command.send(Signal.interrupt)
         #expect(try await command.end().status == 130)
         #expect(command.boxes.isEmpty)
     }
 
     @Test func `a second Ctrl-C does not wait for the box to stop`() async throws {
-        let command = try VoidBoxProcess(["run", "--file", Repository.example("sandbox.yaml")])
-        try command.process.run()
+        let command = try await VoidBoxProcess.start(["run", "--file", Repository.example("sandbox.yaml")])
         try await command.waitForError("press Ctrl-C")
         let box = try #require(command.boxes.first)
         kill(box, SIGSTOP)  // It cannot answer, so that stopping it takes as long as it may.
         let start = ContinuousClock.now
-        command.process.interrupt()
-        command.process.terminate()
+        command.send(Signal.interrupt)
+        command.send(Signal.terminate)
         #expect(try await command.end().status == 130)
         #expect(ContinuousClock.now - start < .seconds(4), "to stop a box that does not answer takes 5 s")
         try await eventually("its box is gone", within: .seconds(5)) { command.boxes.isEmpty }
@@ -256,11 +252,10 @@ import Testing
     @Test func `a box with an open model connection stops`() async throws {
         let directory = try SpecDirectory()
         let file = try directory.agent("claude-code", turns: "turns: [{text: slow, delay_ms: 300000}]")
-        let command = try VoidBoxProcess(["run", "--file", file])
-        try command.process.run()
+        let command = try await VoidBoxProcess.start(["run", "--file", file])
         try await command.waitForError("agent started")
         let start = ContinuousClock.now
-        command.process.interrupt()
+        command.send(Signal.interrupt)
         #expect(try await command.end().status == 130)
         #expect(ContinuousClock.now - start < .seconds(20))
         #expect(command.boxes.isEmpty)
@@ -268,14 +263,13 @@ import Testing
 
     @Test func `a voidbox that is killed leaves no box after 5 s`() async throws {
         let directory = try SpecDirectory()
-        let command = try VoidBoxProcess([
+        let command = try await VoidBoxProcess.start([
             "run", "--file", try directory.agent(env: ["MOCK_CLAUDE_DELAY_MS": "600000"]),
         ])
-        try command.process.run()
         try await command.waitForError("ready after")
         #expect(command.boxes.count == 1)
-        kill(command.process.processIdentifier, SIGKILL)
-        #expect(try await command.end().status == 128 + SIGKILL)
+        command.send(Signal.kill)
+        #expect(try await command.end().status == 128 + Signal.kill)
         try await eventually("its box is gone", within: .seconds(5)) { command.boxes.isEmpty }
         let leaks = try await VoidBoxProcess.run("doctor", "--leaks")
         #expect(leaks.status == 0, "\(leaks.output)")

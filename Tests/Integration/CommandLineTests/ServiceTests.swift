@@ -12,16 +12,12 @@ import Testing
         directory = try SpecDirectory()
     }
 
-    private func start(_ arguments: String..., environment: [String: String] = [:]) throws -> VoidBoxProcess {
-        let command = try VoidBoxProcess(arguments, environment: self.environment.merging(environment) { $1 })
-        try command.process.run()
-        return command
+    private func start(_ arguments: String..., environment: [String: String] = [:]) async throws -> TestProcess {
+        try await VoidBoxProcess.start(arguments, environment: self.environment.merging(environment) { $1 })
     }
 
     private func voidbox(_ arguments: String...) async throws -> VoidBoxProcess.Result {
-        let command = try VoidBoxProcess(arguments, environment: environment)
-        try command.process.run()
-        return try await command.end()
+        try await VoidBoxProcess.start(arguments, environment: environment).end()
     }
 
     private func events(_ type: String, of run: String) async throws -> [[String: Any]] {
@@ -37,7 +33,7 @@ import Testing
     }
 
     @Test func `an agent publishes what it writes while it works, and Ctrl-C ends it`() async throws {
-        let command = try start("run", "--file", Repository.example("service-agent.yaml"), "--output", "json")
+        let command = try await start("run", "--file", Repository.example("service-agent.yaml"), "--output", "json")
         try await command.waitForError("[vm:heartbeat] version 2 of /workspace/status.json")
         let run = try await onlyRun()
         let published = try await events("run.output_ready", of: run)
@@ -49,7 +45,7 @@ import Testing
         let path = try #require(inspected?["path"] as? String)
         #expect(try String(contentsOfFile: path, encoding: .utf8).hasPrefix("{\"beat\""))
 
-        command.process.interrupt()
+        command.send(Signal.interrupt)
         let result = try await command.end()
         #expect(result.status == 130, "\(result.errors)")
         let report = try result.json
@@ -103,14 +99,14 @@ import Testing
 
     @Test func `an agent whose box dies goes on in a fresh one`() async throws {
         let file = try agent("MOCK_CLAUDE_DELAY_MS: '600000'", "{initial_delay_ms: 10}")
-        let command = try start("run", "--file", file, "--output", "json")
+        let command = try await start("run", "--file", file, "--output", "json")
         try await command.waitForError("[vm:service] ready after")
         let box = try #require(command.boxes.first)
-        kill(box, SIGKILL)
+        kill(box, Signal.kill)
         try await command.waitForError("service is started again (restart 1)")
         let run = try await onlyRun()
         try await eventually("there is another box") { command.boxes.contains { $0 != box } }
-        while try await events("box.started", of: run).count < 2 { try await Task.sleep(for: .milliseconds(100)) }
+        try await eventually("it is ready") { try await events("box.started", of: run).count == 2 }
         #expect(try await voidbox("cancel", run, "--reason", "enough").status == 0)
         let result = try await command.end()
         #expect(result.status == 130)
@@ -121,11 +117,10 @@ import Testing
     @Test func `a gateway hands a message to the agent and sends its answer`() async throws {
         let place = directory.url.appending(path: "gateway")
         try FileManager.default.copyItem(atPath: Repository.example("gateway"), toPath: place.path)
-        let telegram = try StandIn(token: "42:secret", messages: ["What is six times seven?"])
-        defer { telegram.end() }
+        let telegram = try await StandIn(token: "42:secret", messages: ["What is six times seven?"])
         try await eventually("Telegram's stand-in listens") { telegram.port != nil }
         let port = try #require(telegram.port)
-        let command = try start(
+        let command = try await start(
             "run",
             "--file",
             place.appending(path: "gateway.yaml").path,
@@ -134,7 +129,7 @@ import Testing
         try await command.waitForError("[gateway] answered 4711")
         #expect(telegram.sent.compactMap { $0["text"] as? String } == ["Six times seven is 42."])
         #expect(telegram.sent.first?["chat_id"] as? Int == 4711)
-        command.process.interrupt()
+        command.send(Signal.interrupt)
         let result = try await command.end()
         #expect(result.status == 130)
         for line in ["[verify] the bot is stand_in_bot", "[smoke_message] I am here.", "step gateway is ready"] {
@@ -149,17 +144,15 @@ import Testing
 
 /// `Tests/Support/Programs/telegram_stand_in.py` at work.
 private struct StandIn {
-    private let process = Process()
+    private let process: TestProcess
     private let output = TemporaryFile()
-    private let input = Pipe()
 
-    init(token: String, messages: [String]) throws {
+    init(token: String, messages: [String]) async throws {
         let program = Repository.root.appending(path: "Tests/Support/Programs/telegram_stand_in.py").path
-        process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments = ["python3", program, token] + messages
-        process.standardInput = input
-        process.standardOutput = try output.writingHandle()
-        try process.run()
+        process = try await TestProcess.start(
+            ["/usr/bin/env", "python3", program, token] + messages,
+            standardOutput: try output.writingHandle(),
+        )
     }
 
     private var events: [[String: Any]] {
@@ -171,8 +164,4 @@ private struct StandIn {
 
     var port: Int? { events.compactMap { $0["port"] as? Int }.first }
     var sent: [[String: Any]] { events.compactMap { $0["sent"] as? [String: Any] } }
-
-    func end() {
-        try? input.fileHandleForWriting.close()
-    }
 }

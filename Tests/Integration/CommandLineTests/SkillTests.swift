@@ -77,11 +77,10 @@ import Testing
             """,
         )
         let state = directory.url.appending(path: "state").path
-        let command = try VoidBoxProcess(
+        let command = try await VoidBoxProcess.start(
             ["run", "--file", spec, "--output", "json"],
             environment: ["SECRET": "of the host", "VOIDBOX_STATE_DIR": state]
         )
-        try command.process.run()
         let result = try await command.end()
         #expect(result.status == 0, "\(result.errors)")
         let report = try result.json

@@ -1,5 +1,6 @@
 import Foundation
 import LinuxSystem
+import TestSupport
 import Testing
 
 /// Standard streams as a shell may leave them.
@@ -13,10 +14,7 @@ import Testing
 
     @Test(arguments: [["version"], ["--help"], ["exec", "--mode", "mock", "echo", "x"]])
     func `a reader that has gone ends it quietly with 141`(_ arguments: [String]) async throws {
-        let command = try VoidBoxProcess(arguments)
-        command.process.standardOutput = try unread()
-        try command.process.run()
-        let result = try await command.end()
+        let result = try await VoidBoxProcess.start(arguments, standardOutput: try unread()).end()
         #expect(result.status == 141)
         #expect(!result.errors.contains("error"), "\(result.errors)")
     }
@@ -31,12 +29,8 @@ import Testing
     }
 
     @Test func `nobody reading stderr does not end a run`() async throws {
-        let command = try VoidBoxProcess([
-            "run", "--mode", "mock", "--file", Repository.example("workflow.yaml"),
-        ])
-        command.process.standardError = try unread()
-        try command.process.run()
-        let result = try await command.end()
+        let arguments = ["run", "--mode", "mock", "--file", Repository.example("workflow.yaml")]
+        let result = try await VoidBoxProcess.start(arguments, standardError: try unread()).end()
         #expect(result.status == 0)
         #expect(result.output.contains("success:   true"))
     }

@@ -1,34 +1,32 @@
 import Foundation
+import LinuxSystem
 import TestSupport
 import Testing
 
 /// A collector made of OpenTelemetry's own messages.
 private final class Collector: Sendable {
     private let directory: SpecDirectory
-    private let process = Process()
+    private let process: TestProcess
 
     /// - Parameter diesEarly: It is killed by the first traces that it gets.
     init(diesEarly: Bool = false) async throws {
         directory = try SpecDirectory()
-        process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments =
-            [
-                "python3", Repository.root.appending(path: "Tests/Support/python/collector.py").path,
-                directory.url.appending(path: "port").path, directory.url.appending(path: "received").path,
-            ] + (diesEarly ? ["die"] : [])
-        process.environment = ProcessInfo.processInfo.environment.merging(
-            ["PYTHONPATH": try await PythonPackages.directory("otlp")]
-        ) { $1 }
-        try process.run()
+        let script = Repository.root.appending(path: "Tests/Support/python/collector.py").path
         let port = directory.url.appending(path: "port").path
+        process = try await TestProcess.start(
+            ["/usr/bin/env", "python3", script, port, directory.url.appending(path: "received").path]
+                + (diesEarly ? ["die"] : []),
+            environment: ProcessInfo.processInfo.environment.merging(
+                ["PYTHONPATH": try await PythonPackages.directory("otlp")]
+            ) { $1 },
+        )
         try await eventually("the collector listens") { FileManager.default.fileExists(atPath: port) }
     }
 
-    deinit {
-        if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+    /// How it ended by itself.
+    func end() async throws -> TestProcess.Result {
+        try await process.end(within: .seconds(10))
     }
-
-    var isRunning: Bool { process.isRunning }
 
     var endpoint: String {
         get throws {
@@ -202,7 +200,8 @@ private final class Collector: Sendable {
             environment: ["VOIDBOX_OTLP_ENDPOINT": try collector.endpoint],
         )
         #expect(result.status == 0, "\(result.errors)")
-        #expect(!collector.isRunning)
+        let died = try await collector.end()
+        #expect(died.status == 128 + Signal.kill)
         let spans = try collector.received("/v1/traces")
         #expect(spans.contains { $0["name"] as? String == "step one" })
         #expect(!spans.contains { $0["name"] as? String == "step two" }, "it was killed before the end of the run")

@@ -35,9 +35,7 @@ import Testing
         let directory = try SpecDirectory()
         let environment = ["VOIDBOX_STATE_DIR": directory.url.appending(path: "state").path]
         func voidbox(_ arguments: String...) async throws -> VoidBoxProcess.Result {
-            let command = try VoidBoxProcess(arguments, environment: environment)
-            try command.process.run()
-            return try await command.end()
+            try await VoidBoxProcess.start(arguments, environment: environment).end()
         }
         let left = try await talk(
             ["shell", "--detach-keys", "ctrl-p,q", "sh"],
@@ -79,9 +77,8 @@ import Testing
             environment: environment
         )
         #expect(killed.status == 137, "\(killed.output) \(killed.errors)")
-        let list = try VoidBoxProcess(["ps", "--all", "--output", "json"], environment: environment)
-        try list.process.run()
-        let rows = try JSONSerialization.jsonObject(with: Data(try await list.end().output.utf8)) as? [[String: Any]]
+        let list = try await VoidBoxProcess.run("ps", "--all", "--output", "json", environment: environment)
+        let rows = try JSONSerialization.jsonObject(with: Data(list.output.utf8)) as? [[String: Any]]
         let row = try #require(rows?.first)
         // Ended, or about to.
         if row["state"] as? String == "running", let pid = row["pid"] as? Int32 {
@@ -110,9 +107,7 @@ import Testing
     }
 
     private func voidbox(_ arguments: String...) async throws -> VoidBoxProcess.Result {
-        let command = try VoidBoxProcess(arguments, environment: environment)
-        try command.process.run()
-        return try await command.end()
+        try await VoidBoxProcess.start(arguments, environment: environment).end()
     }
 
     /// The run that began last, once its program is there.
@@ -140,7 +135,7 @@ import Testing
         let (id, _) = try await run()
         async let second = talk(
             ["attach", id],
-            #"[{"wait": "error: interrupted; the box was stopped"}, {"end": true}]"#,
+            #"[{"wait": "error: cancelled: by voidbox cancel"}, {"end": true}]"#,
             environment: environment
         )
         #expect(try await first.status == 1)
@@ -171,8 +166,7 @@ import Testing
             workflow: {steps: [{name: sleeps, run: {program: sleep, args: ["600"]}}]}
             """
         )
-        let command = try VoidBoxProcess(["run", "--file", file], environment: environment)
-        try command.process.run()
+        let command = try await VoidBoxProcess.start(["run", "--file", file], environment: environment)
         try await command.waitForError("step sleeps started")
         let (id, _) = try await run()
         let result = try await talk(
@@ -181,7 +175,7 @@ import Testing
             environment: environment
         )
         #expect(result.status == 2)
-        command.process.interrupt()
+        command.send(Signal.interrupt)
         #expect(try await command.end().status == 130)
     }
 }
@@ -192,11 +186,7 @@ private func talk(
     _ steps: String,
     environment: [String: String] = [:],
 ) async throws -> VoidBoxProcess.Result {
-    let command = try VoidBoxProcess(arguments, environment: environment)
-    let program = try #require(command.process.executableURL?.path)
-    let dialogue = Repository.root.appending(path: "Tests/Support/Programs/terminal_dialogue.py").path
-    command.process.executableURL = URL(filePath: "/usr/bin/env")
-    command.process.arguments = ["python3", dialogue, "300", steps, program] + arguments
-    try command.process.run()
-    return try await command.end()
+    let script = Repository.root.appending(path: "Tests/Support/Programs/terminal_dialogue.py").path
+    let dialogue = ["/usr/bin/env", "python3", script, "300", steps, try VoidBoxProcess.program]
+    return try await VoidBoxProcess.start(arguments, by: dialogue, environment: environment).end()
 }

@@ -1,61 +1,48 @@
 import Foundation
 import LinuxSystem
+import TestSupport
 import Testing
 
-/// Runs the built `voidbox` as a user would.
-struct VoidBoxProcess {
-    struct Result {
-        let status: Int32
-        let output: String
-        let errors: String
+/// The built `voidbox`, run as a user would.
+enum VoidBoxProcess {
+    typealias Result = TestProcess.Result
 
-        var json: [String: Any] {
-            get throws {
-                let value = try JSONSerialization.jsonObject(with: Data(output.utf8))
-                return try #require(value as? [String: Any], "stdout is no JSON object: \(output)")
-            }
-        }
+    static var program: String { get throws { try built("voidbox") } }
+
+    /// A program of this package. They are beside the test bundle.
+    static func built(_ name: String) throws -> String {
+        let tests = try #require(Bundle.main.executableURL)
+        return tests.deletingLastPathComponent().appending(path: name).path
     }
 
-    let process = Process()
-    private let output = TemporaryFile()
-    private let errors = TemporaryFile()
-    /// Where its runs are recorded, unless the test says.
-    private let state = TemporaryFile()
-    /// Finishes when the process has ended.
-    private let ended: AsyncStream<Never>
-
-    /// Instead of the program itself: a script for the shell, which knows it as `$VOIDBOX`.
-    init(script: String) throws {
-        try self.init([])
-        process.executableURL = URL(filePath: "/bin/sh")
-        process.arguments = ["-c", script]
-        process.environment?["VOIDBOX"] = Self.program?.path
+    /// - Parameters:
+    ///   - program: What is started instead of `voidbox` itself, with its first arguments.
+    ///   - environment: Beside that of the tests.
+    ///   - directory: Where it works; nil for where the tests do.
+    ///   - standardOutput: In place of a file that `end` reads; so is `standardError`.
+    static func start(
+        _ arguments: [String],
+        by program: [String]? = nil,
+        environment: [String: String] = [:],
+        directory: String? = nil,
+        input: String? = nil,
+        standardOutput: FileHandle? = nil,
+        standardError: FileHandle? = nil,
+    ) async throws -> TestProcess {
+        // Where its runs are recorded, unless the test says.
+        let state = TemporaryFile()
+        return try await TestProcess.start(
+            (try program ?? [Self.program]) + arguments,
+            environment: ProcessInfo.processInfo.environment
+                .merging(["VOIDBOX": try Self.program, "VOIDBOX_STATE_DIR": state.url.path]) { $1 }
+                .merging(environment) { $1 },
+            directory: directory,
+            input: input,
+            standardOutput: standardOutput,
+            standardError: standardError,
+            owned: [state],
+        )
     }
-
-    init(_ arguments: [String], environment: [String: String] = [:], input: String? = nil) throws {
-        let (ended, ending) = AsyncStream.makeStream(of: Never.self)
-        self.ended = ended
-        process.terminationHandler = { _ in ending.finish() }
-        process.executableURL = Self.program
-        process.arguments = arguments
-        process.environment = ProcessInfo.processInfo.environment
-            .merging(["VOIDBOX_STATE_DIR": state.url.path]) { $1 }
-            .merging(environment) { $1 }
-        // Files, not pipes: nobody has to read while it runs.
-        process.standardOutput = try output.writingHandle()
-        process.standardError = try errors.writingHandle()
-        if let input {
-            let file = TemporaryFile()
-            try Data(input.utf8).write(to: file.url)
-            process.standardInput = try FileHandle(forReadingFrom: file.url)
-        } else {
-            process.standardInput = FileHandle.nullDevice
-        }
-    }
-
-    /// Beside the test bundle.
-    private static let program = Bundle.main.executableURL?.deletingLastPathComponent().appending(path: "voidbox")
 
     /// Runs to the end.
     @discardableResult
@@ -64,76 +51,30 @@ struct VoidBoxProcess {
         environment: [String: String] = [:],
         input: String? = nil,
     ) async throws -> Result {
-        let command = try VoidBoxProcess(arguments, environment: environment, input: input)
-        try command.process.run()
-        return try await command.end()
+        try await start(arguments, environment: environment, input: input).end()
     }
 
+    /// Runs a script for the shell, which knows the program as `$VOIDBOX`.
     static func run(script: String) async throws -> Result {
-        let command = try VoidBoxProcess(script: script)
-        try command.process.run()
-        return try await command.end()
+        try await start([script], by: ["/bin/sh", "-c"]).end()
     }
+}
 
-    func end() async throws -> Result {
-        // Not waitUntilExit, which keeps a processor busy on a thread without a run loop.
-        for await _ in ended {}
-        if process.isRunning {
-            // The test was cancelled.
-            process.terminate()
-            throw CancellationError()
-        }
-        return Result(
-            status: process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus,
-            output: try output.text,
-            errors: try errors.text,
-        )
-    }
-
-    /// Waits until stderr contains the text; fails after two minutes.
-    func waitForError(_ text: String) async throws {
-        try await eventually("stderr contains \"\(text)\"") { try errors.text.contains(text) }
-    }
-
-    /// The box that this process runs, once it has one.
+extension TestProcess {
+    /// The boxes that this process runs, once it has some.
     var boxes: [Int32] {
-        HostFacts.processes().filter { pid in
-            HostFacts.text(of: "/proc/\(pid)/cmdline")?.contains("voidbox-box-\(process.processIdentifier)-") == true
+        HostFacts.processes().filter { other in
+            HostFacts.text(of: "/proc/\(other)/cmdline")?.contains("voidbox-box-\(pid)-") == true
         }
     }
 }
 
-/// Looks every few milliseconds whether the condition holds; fails after the limit.
-func eventually(
-    _ what: String,
-    within limit: Duration = .seconds(120),
-    _ condition: () throws -> Bool,
-) async throws {
-    let deadline = ContinuousClock.now + limit
-    while try !condition() {
-        guard ContinuousClock.now < deadline else {
-            Issue.record("not within \(limit): \(what)")
-            return
+extension TestProcess.Result {
+    var json: [String: Any] {
+        get throws {
+            let value = try JSONSerialization.jsonObject(with: Data(output.utf8))
+            return try #require(value as? [String: Any], "stdout is no JSON object: \(output)")
         }
-        try await Task.sleep(for: .milliseconds(20))
-    }
-}
-
-/// A file that goes with its owner.
-final class TemporaryFile: Sendable {
-    let url = FileManager.default.temporaryDirectory.appending(path: "voidbox-test-\(UUID().uuidString)")
-
-    deinit {
-        try? FileManager.default.removeItem(at: url)
-    }
-
-    func writingHandle() throws -> FileHandle {
-        try Data().write(to: url)
-        return try FileHandle(forWritingTo: url)
-    }
-
-    var text: String {
-        get throws { try String(contentsOf: url, encoding: .utf8) }
     }
 }
 

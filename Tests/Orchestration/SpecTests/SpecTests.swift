@@ -313,6 +313,8 @@ import Testing
         #expect(try spec.applying(environment: ["VOIDBOX_LLM_PROVIDER": "ollama"]).llm == LLMSpec(provider: .ollama))
         #expect(try spec.applying(environment: ["VOIDBOX_LLM_PROVIDER": "custom"]).llm == spec.llm)
         #expect(try spec.applying(environment: ["VOIDBOX_LLM_MODEL": "m"]).llm?.baseURL == "https://h")
+        let scripted = ["VOIDBOX_LLM_PROVIDER": "scripted", "VOIDBOX_LLM_SCRIPT": "/t.yaml"]
+        #expect(try spec.applying(environment: scripted).llm?.script == "/t.yaml")
     }
 
     @Test(arguments: [
@@ -320,14 +322,14 @@ import Testing
             ["VOIDBOX_LLM_PROVIDER": "olama"],
             "VOIDBOX_LLM_PROVIDER: unknown provider \"olama\"; did you mean \"ollama\"?"
         ),
-        (
-            ["VOIDBOX_LLM_PROVIDER": "claude-personal"],
-            "VOIDBOX_LLM_PROVIDER: the provider \"claude-personal\" is not built yet"
-        ),
         (["VOIDBOX_LLM_PROVIDER": "custom"], "VOIDBOX_LLM_PROVIDER: custom needs an address; set VOIDBOX_LLM_BASE_URL"),
         (
             ["VOIDBOX_LLM_PROVIDER": "scripted"],
-            "VOIDBOX_LLM_PROVIDER: scripted needs a specification that names llm.script"
+            "VOIDBOX_LLM_PROVIDER: scripted needs a file with its turns; set VOIDBOX_LLM_SCRIPT"
+        ),
+        (
+            ["VOIDBOX_LLM_SCRIPT": "turns.yaml"],
+            "VOIDBOX_LLM_SCRIPT: is for the provider scripted; set VOIDBOX_LLM_PROVIDER=scripted"
         ),
         (["VOIDBOX_LLM_BASE_URL": "file:///x"], "VOIDBOX_LLM_BASE_URL: \"file:///x\" has no scheme http or https"),
         (["VOIDBOX_LLM_API_KEY_ENV": "NONE"], "VOIDBOX_LLM_API_KEY_ENV: names the variable NONE, which is not set"),

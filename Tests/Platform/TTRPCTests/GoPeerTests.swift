@@ -1,6 +1,7 @@
 import Foundation
 import LinuxSystem
 import TTRPC
+import TestSupport
 import Testing
 
 /// Against containerd's own implementation (unary calls: protocol 1.1), in both directions.
@@ -92,7 +93,7 @@ enum GoPeer {
         _ role: String,
         _ body: (consuming OwnedFD, EventLoopThread) async throws -> Kept,
     ) async throws -> String {
-        let program = try await Build.shared.program()
+        let program = try await Build.program()
         let thread = try EventLoopThread(name: "peer")
         defer { thread.stop() }
         let connection = try OwnedFD.socketPair()
@@ -110,41 +111,37 @@ enum GoPeer {
         return withExtendedLifetime(kept) { text }
     }
 
-    /// Builds the peer once for all tests.
-    private actor Build {
-        static let shared = Build()
-        private var result: Result<String, any Error>?
+    /// The peer, built once for all tests.
+    private enum Build {
+        private static let built = Task { try await build() }
 
-        func program() throws -> String {
-            if result == nil { result = Result { try build() } }
-            guard let result else { throw CancellationError() }
-            return try result.get()
-        }
-
-        private func build() throws -> String {
+        static func program() async throws -> String {
             let environment = ProcessInfo.processInfo.environment
             guard HostFacts.exists("/usr/share/gocode/src/github.com/containerd/ttrpc"), HostFacts.exists("/usr/bin/go")
             else {
                 if environment["VOIDBOX_REQUIRE_VM"] == "1" { throw Missing() }
                 try Test.cancel("the Go implementation of ttrpc is not installed (make setup)")
             }
+            return try await built.value
+        }
+
+        private static func build() async throws -> String {
             let source = URL(filePath: #filePath).deletingLastPathComponent()
                 .appending(path: "../../Interop/ttrpc/main.go").standardizedFileURL.path
             // Beside the build's products, where the next run finds it.
             guard let products = Bundle.main.executableURL?.deletingLastPathComponent() else { throw Missing() }
             let directory = products.appending(path: "ttrpc-peer")
             try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
-            let go = Process()
-            go.executableURL = URL(filePath: "/usr/bin/go")
-            go.arguments = ["build", "-o", directory.appending(path: "peer").path, source]
-            go.environment = [
-                "GO111MODULE": "off", "GOPATH": "/usr/share/gocode", "PATH": "/usr/bin:/bin",
-                "GOCACHE": directory.appending(path: "cache").path, "HOME": directory.path,
-            ]
-            try go.run()
-            go.waitUntilExit()
-            guard go.terminationStatus == 0 else { throw Missing() }
-            return directory.appending(path: "peer").path
+            let program = directory.appending(path: "peer").path
+            let go = try await TestProcess.start(
+                ["/usr/bin/go", "build", "-o", program, source],
+                environment: [
+                    "GO111MODULE": "off", "GOPATH": "/usr/share/gocode", "PATH": "/usr/bin:/bin",
+                    "GOCACHE": directory.appending(path: "cache").path, "HOME": directory.path,
+                ],
+            )
+            guard try await go.end().status == 0 else { throw Missing() }
+            return program
         }
 
         private struct Missing: Error, CustomStringConvertible {

@@ -1,6 +1,7 @@
 import Foundation
 import GuestAPI
 import SwiftProtobuf
+import TestSupport
 import Testing
 
 @testable import Sandboxing
@@ -19,7 +20,7 @@ import Testing
         #expect(Array(archive.bytes[116...]) == [1, 2, 3, 0])
     }
 
-    @Test func `cpio reads what we write`() throws {
+    @Test func `cpio reads what we write`() async throws {
         var archive = CPIOArchive()
         archive.addDirectory("voidbox", mode: 0o700)
         archive.addFile("voidbox/boot", mode: 0o400, contents: Array("secret".utf8))
@@ -27,16 +28,9 @@ import Testing
         let file = FileManager.default.temporaryDirectory.appending(path: "voidbox-cpio-\(UUID())")
         try Data(archive.bytes).write(to: file)
         defer { try? FileManager.default.removeItem(at: file) }
-        let cpio = Process()
-        let output = Pipe()
-        cpio.executableURL = URL(filePath: "/bin/sh")
-        cpio.arguments = ["-c", "cpio -tv --quiet < \(file.path)"]
-        cpio.standardOutput = output
-        try cpio.run()
-        let listing = String(decoding: try output.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
-        cpio.waitUntilExit()
-        try #require(cpio.terminationStatus == 0, "cpio cannot read it, or is not installed (make setup)")
-        let lines = listing.split(separator: "\n")
+        let cpio = try await TestProcess.start(["/bin/sh", "-c", "cpio -tv --quiet < \(file.path)"]).end()
+        try #require(cpio.status == 0, "cpio cannot read it, or is not installed (make setup)")
+        let lines = cpio.output.split(separator: "\n")
         try #require(lines.count == 2)
         #expect(lines[0].hasPrefix("drwx------") && lines[0].hasSuffix("voidbox"))
         #expect(lines[1].hasPrefix("-r--------") && lines[1].hasSuffix("voidbox/boot"))

@@ -2,12 +2,11 @@
 
 usage: telegram_stand_in.py TOKEN MESSAGE...
 Has the messages for the bot from one chat. Prints a line of JSON for each thing that happens: {"port": N} first, then
-{"sent": {...}} for each message that the bot sends. Ends with its stdin.
+{"sent": {...}} for each message that the bot sends. Goes on until it is killed.
 """
 
 import json
 import sys
-import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -62,9 +61,8 @@ class Handler(BaseHTTPRequestHandler):
 def main():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
     tell({"port": server.server_port})
-    sys.stdin.read()
+    server.serve_forever()
 
 
 main()

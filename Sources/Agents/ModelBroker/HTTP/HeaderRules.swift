@@ -18,6 +18,9 @@ enum HeaderRules {
         "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto",
     ]
 
+    /// What Anthropic's endpoint wants beside the token of a login. The guest does not know that there is one.
+    private static let loginBeta = "oauth-2025-04-20"
+
     /// The request's fields as the endpoint sees them: the real credential stands where the box's token was.
     static func request(_ fields: HTTPFields, credential: ModelCredential) -> HTTPFields {
         var result = passing(fields, dropping: setByBroker)
@@ -31,6 +34,10 @@ enum HeaderRules {
         case .apiKeyAndBearer(let key):
             result[.apiKey] = key.reveal()
             result[.authorization] = "Bearer \(key.reveal())"
+        case .login(let token):
+            result[.authorization] = "Bearer \(token.reveal())"
+            let beta = result[values: .anthropicBeta] + [loginBeta]
+            result[.anthropicBeta] = beta.joined(separator: ",")
         }
         return result
     }
@@ -56,6 +63,7 @@ enum HeaderRules {
 }
 
 extension HTTPField.Name {
+    static let anthropicBeta = HTTPField.Name(lowercase: "anthropic-beta")
     static let shouldRetry = HTTPField.Name(lowercase: "x-should-retry")
 }
 

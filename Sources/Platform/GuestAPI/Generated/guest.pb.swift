@@ -897,7 +897,7 @@ package nonisolated struct Voidbox_Guest_V1_AcceptedConnection: Sendable {
   /// set in the first message, which carries no connection
   package var port: UInt32 = 0
 
-  /// must be taken by Tunnel within 10 s
+  /// must be taken by Tunnel within 60 s
   package var connectionID: String = String()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()

@@ -6,7 +6,7 @@ internal import TTRPC
 final class TunnelService {
     /// Accepted and not yet taken by the host, of all listeners; above that, connections wait in the kernel.
     private static let mostWaiting = 256
-    private static let longestWait = Duration.seconds(10)
+    private static let longestWait = Duration.seconds(60)
     private static let backlog: Int32 = 512
 
     private struct Waiting {

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Foundation
+internal import HostSession
 internal import Runs
 
 /// The runs of this user, as the environment says where they are recorded.

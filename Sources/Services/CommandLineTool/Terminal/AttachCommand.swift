@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import HostSession
 internal import LinuxSystem
 internal import Runs
 
@@ -20,7 +21,7 @@ struct AttachCommand: AsyncParsableCommand {
     var run: String
 
     func run() async throws {
-        guard TerminalMode.isTerminal(0), TerminalMode.isTerminal(1) else {
+        guard HostTerminal.isThere else {
             throw ValidationError("attach needs a terminal; to read what a run said, use: voidbox logs")
         }
         let status = try await global.telling {

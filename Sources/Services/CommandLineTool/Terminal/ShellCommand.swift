@@ -1,6 +1,7 @@
 internal import AgentRuntimes
 internal import ArgumentParser
 internal import Foundation
+internal import HostSession
 internal import LinuxSystem
 internal import Primitives
 internal import Runs
@@ -44,7 +45,7 @@ struct ShellCommand: AsyncParsableCommand {
 
     func run() async throws {
         if let holds { return try await hold(holds.size) }
-        guard TerminalMode.isTerminal(0), TerminalMode.isTerminal(1) else {
+        guard HostTerminal.isThere else {
             throw ValidationError("shell needs a terminal; to run a program without one, use: voidbox exec")
         }
         let channel: TerminalChannel
@@ -62,7 +63,7 @@ struct ShellCommand: AsyncParsableCommand {
     /// Starts this program once more, in a session of its own, to hold the box. It dies with this process's end of the channel,
     /// unless that was left.
     private static func startHolder() throws -> TerminalChannel {
-        let size = TerminalSize.ofThisTerminal
+        let size = HostTerminal.size
         let arguments = CommandLine.arguments
         var argv = Array(arguments.prefix(2)) + ["--\(holderOption)", "\(size.columns)x\(size.rows)"]
         argv += arguments.dropFirst(2)
@@ -139,7 +140,7 @@ struct ShellCommand: AsyncParsableCommand {
         (report.backend, report.isolated) = (backend.rawValue, backend != .mock)
         var request = box.request(argv)
         request.terminal = size
-        request.environment["TERM"] = Self.terminalType
+        request.environment["TERM"] = HostTerminal.type
         record?.observe(.booting(box: spec.name, backend: backend))
         let outcome: Result<ExecExit, any Error>
         do {
@@ -163,9 +164,12 @@ struct ShellCommand: AsyncParsableCommand {
         record?.observe(.stopped(box: spec.name))
         report.durationMilliseconds = (ContinuousClock.now - start).wholeMilliseconds
         record?.end(&report)
-        switch outcome {
-        case .success(let exit): throw ExitStatus(of: exit)
-        case .failure(let error): throw error
+        do {
+            throw ExitStatus(of: try outcome.get())
+        } catch let status as ExitStatus {
+            // Of a program that ended, its user has seen how.
+            guard case .failure = outcome, let failure = report.failure else { throw status }
+            throw HeldFailure(status: status, failure: failure)
         }
     }
 
@@ -184,7 +188,7 @@ struct ShellCommand: AsyncParsableCommand {
         let exit = Mutex<ExecExit?>(nil)
         let session = try RunSession(spec, file: file, log: log, box.global.output, isQuiet: false)
         await holder.begin(session.recorded)
-        let terminal = AgentTerminal(size: size, type: Self.terminalType) { session in
+        let terminal = AgentTerminal(size: size, type: HostTerminal.type) { session in
             let ended = try await holder.show(session)
             exit.withLock { $0 = ended }
             return ended
@@ -196,7 +200,6 @@ struct ShellCommand: AsyncParsableCommand {
         throw HeldFailure(status: Console.report(failure, as: box.global.output), failure: failure)
     }
 
-    private static var terminalType: String { ProcessInfo.processInfo.environment["TERM"] ?? "xterm-256color" }
 }
 
 /// The size of the terminal that a process holds a box for: `100x30`.

@@ -1,6 +1,6 @@
+internal import HostSession
 internal import LinuxSystem
 internal import Runs
-internal import Sandboxing
 internal import UnixSignals
 
 /// This process's terminal, shown a program that another process holds.
@@ -14,14 +14,14 @@ struct TerminalClient {
         let (interrupts, interrupted) = AsyncStream.makeStream(of: Void.self)
         try await Interrupts.trap(on: thread, secondExitsWith: ExitStatus.interrupted.code) { interrupted.yield() }
         let windowChanges = await UnixSignalsSequence(trapping: .sigwinch)
-        try await channel.send(.size(TerminalSize.ofThisTerminal))
+        try await channel.send(.size(HostTerminal.size))
         return try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 // A holder that is gone is told of by the end of its frames.
                 for await _ in interrupts { try? await channel.send(.interrupt) }
             }
             group.addTask {
-                for await _ in windowChanges { try? await channel.send(.size(TerminalSize.ofThisTerminal)) }
+                for await _ in windowChanges { try? await channel.send(.size(HostTerminal.size)) }
             }
             defer { group.cancelAll() }
             return try await show(&group)
@@ -85,13 +85,5 @@ struct TerminalClient {
         }
         // The terminal itself is gone.
         channel.close()
-    }
-}
-
-extension TerminalSize {
-    /// Of this process's terminal.
-    static var ofThisTerminal: TerminalSize {
-        let size = TerminalMode.windowSize(of: 1)
-        return TerminalSize(columns: size?.columns ?? 80, rows: size?.rows ?? 24)
     }
 }

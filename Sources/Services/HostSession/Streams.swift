@@ -1,11 +1,25 @@
-internal import LinuxSystem
-internal import Sandboxing
+package import LinuxSystem
+package import Sandboxing
 internal import UnixSignals
 
+/// stdout does not take what it should get.
+package struct StandardOutputError: Error, CustomStringConvertible {
+    package let errno: Errno
+
+    package init(errno: Errno) {
+        self.errno = errno
+    }
+
+    /// As `head` goes once it has what it wants: no reason to complain.
+    package var readerIsGone: Bool { errno == .brokenPipe }
+
+    package var description: String { "stdout cannot be written: \(errno)" }
+}
+
 /// Connects a program in a box with this process's own streams.
-enum Streams {
+package enum Streams {
     /// Returns how the program ended. With `followsWindow`, it learns when the terminal changes its size.
-    static func connect(
+    package static func connect(
         _ session: any ExecSession,
         passesInput: Bool,
         followsWindow: Bool = false,
@@ -58,26 +72,26 @@ enum Streams {
     }
 
     /// Writes on a thread of its own: a reader that is slow blocks it and, through the credit, the guest.
-    struct Writer: Sendable {
+    package struct Writer: Sendable {
         private let thread: EventLoopThread
         private let descriptor: Int32
 
-        init(descriptor: Int32) throws {
+        package init(descriptor: Int32) throws {
             thread = try EventLoopThread(name: "output-\(descriptor)")
             self.descriptor = descriptor
         }
 
-        func write(_ bytes: [UInt8]) async throws {
+        package func write(_ bytes: [UInt8]) async throws {
             try await thread.run { [descriptor] _ in try StandardStream.write(bytes, to: descriptor) }
         }
     }
 
     /// Reads on a thread of its own, when asked. A read of a terminal cannot be interrupted, so nobody waits for it.
-    final class Reader: Sendable {
+    package final class Reader: Sendable {
         private let chunks: AsyncThrowingStream<[UInt8], any Error>
         private let requests: AsyncStream<Void>.Continuation
 
-        init(descriptor: Int32) throws {
+        package init(descriptor: Int32) throws {
             let (requested, requests) = AsyncStream.makeStream(of: Void.self)
             self.requests = requests
             let thread = try EventLoopThread(name: "input")
@@ -100,7 +114,7 @@ enum Streams {
         }
 
         /// Nil at the end.
-        func read() async throws -> [UInt8]? {
+        package func read() async throws -> [UInt8]? {
             requests.yield()
             var iterator = chunks.makeAsyncIterator()
             return try await iterator.next()
