@@ -43,6 +43,14 @@ int clinux_accept_unix(int listener) {
     return fd < 0 ? -errno : fd;
 }
 
+int clinux_peer_user(int socket, unsigned *uid) {
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0) return -errno;
+    *uid = peer.uid;
+    return 0;
+}
+
 int clinux_send_message(int socket, const void *bytes, size_t count, int descriptor) {
     struct iovec piece = {.iov_base = (void *)bytes, .iov_len = count};
     union {

@@ -174,6 +174,11 @@ extension OwnedFD {
 
 /// Descriptors that this process was started with and never closes.
 package enum StandardStream {
+    /// From now on the descriptor of that number is a duplicate of this one.
+    package static func replace(_ descriptor: Int32, by other: borrowing OwnedFD) throws(SyscallError) {
+        try retrying("dup2") { dup2(other.rawValue, descriptor) }
+    }
+
     /// Writes everything, waiting for a slow reader.
     package static func write(_ bytes: [UInt8], to descriptor: Int32) throws(SyscallError) {
         var rest = bytes[...]

@@ -27,6 +27,31 @@ extension OwnedFD {
         OwnedFD(adopting: try checked("connect", on: path, unsafe clinux_connect_unix_at_once(path)))
     }
 
+    /// As `listening(onUnixSocket:)`, at a name in a directory: the path to it may be longer than an address takes.
+    package static func listening(
+        onUnixSocket name: String,
+        in directory: borrowing Directory,
+        backlog: Int32,
+    ) throws(SyscallError) -> OwnedFD {
+        try listening(onUnixSocket: "/proc/self/fd/\(directory.descriptor.rawValue)/\(name)", backlog: backlog)
+    }
+
+    /// As `connected(toUnixSocket:)`, at a name in a directory.
+    package static func connected(
+        toUnixSocket name: String,
+        in directory: borrowing Directory,
+    ) throws(SyscallError) -> OwnedFD? {
+        try connected(toUnixSocket: "/proc/self/fd/\(directory.descriptor.rawValue)/\(name)")
+    }
+
+    /// The user at the other end of a connected Unix socket, as they were when they connected.
+    package func peerUserID() throws(SyscallError) -> UInt32 {
+        var uid: UInt32 = 0
+        // SAFETY: the shim stores one value behind the pointer.
+        try checked("getsockopt", unsafe clinux_peer_user(rawValue, &uid))
+        return uid
+    }
+
     /// Says to the peer of a socket that no more data is taken.
     package func shutDownReading() throws(SyscallError) {
         try retrying("shutdown") { shutdown(rawValue, Int32(SHUT_RD)) }

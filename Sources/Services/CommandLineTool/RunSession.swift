@@ -13,6 +13,9 @@ final class RunSession: Sendable {
     private let record: RecordedRun?
     private let booted = Atomic(false)
 
+    /// Nil for a run that is not recorded.
+    var recorded: (id: RunID, directory: String)? { record.map { ($0.id, $0.directory) } }
+
     /// True once there was a box.
     var hasBooted: Bool { booted.load(ordering: .relaxed) }
 

@@ -32,6 +32,7 @@ package struct VoidBoxCommand: AsyncParsableCommand {
             SkillsCommand.self,
             ExecCommand.self,
             ShellCommand.self,
+            AttachCommand.self,
             DoctorCommand.self,
             VersionCommand.self,
         ],

@@ -72,25 +72,26 @@ package enum Streams {
     }
 
     /// Writes on a thread of its own: a reader that is slow blocks it and, through the credit, the guest.
-    private struct Writer: Sendable {
+    package struct Writer: Sendable {
         private let thread: EventLoopThread
         private let descriptor: Int32
 
-        init(descriptor: Int32) throws {
+        package init(descriptor: Int32) throws {
             thread = try EventLoopThread(name: "output-\(descriptor)")
             self.descriptor = descriptor
         }
 
-        func write(_ bytes: [UInt8]) async throws {
+        package func write(_ bytes: [UInt8]) async throws {
             try await thread.run { [descriptor] _ in try StandardStream.write(bytes, to: descriptor) }
         }
     }
 
-    private final class Reader: Sendable {
+    /// Reads on a thread of its own, when asked. A read of a terminal cannot be interrupted, so nobody waits for it.
+    package final class Reader: Sendable {
         private let chunks: AsyncThrowingStream<[UInt8], any Error>
         private let requests: AsyncStream<Void>.Continuation
 
-        init(descriptor: Int32) throws {
+        package init(descriptor: Int32) throws {
             let (requested, requests) = AsyncStream.makeStream(of: Void.self)
             self.requests = requests
             let thread = try EventLoopThread(name: "input")
@@ -113,7 +114,7 @@ package enum Streams {
         }
 
         /// Nil at the end.
-        func read() async throws -> [UInt8]? {
+        package func read() async throws -> [UInt8]? {
             requests.yield()
             var iterator = chunks.makeAsyncIterator()
             return try await iterator.next()

@@ -1,13 +1,11 @@
 import Foundation
+import LinuxSystem
 import TestSupport
 import Testing
 
 @Suite("voidbox shell", .needsBox, .takesBoxSlot, .timeLimit(.minutes(20))) struct TerminalTests {
-    /// Runs `voidbox shell` in a terminal that does these steps: see `Tests/Support/Programs/terminal_dialogue.py`.
     private func shell(_ arguments: [String], _ steps: String) async throws -> VoidBoxProcess.Result {
-        let script = Repository.root.appending(path: "Tests/Support/Programs/terminal_dialogue.py").path
-        let dialogue = ["/usr/bin/env", "python3", script, "300", steps, try VoidBoxProcess.program, "shell"]
-        return try await VoidBoxProcess.start(arguments, by: dialogue).end()
+        try await talk(["shell"] + arguments, steps)
     }
 
     @Test func `an agent's own user interface is shown, and is talked to`() async throws {
@@ -33,9 +31,162 @@ import Testing
         #expect(result.status == 7, "\(result.output) \(result.errors)")
     }
 
+    @Test func `a shell that was left goes on, and is come back to`() async throws {
+        let directory = try SpecDirectory()
+        let environment = ["VOIDBOX_STATE_DIR": directory.url.appending(path: "state").path]
+        func voidbox(_ arguments: String...) async throws -> VoidBoxProcess.Result {
+            try await VoidBoxProcess.start(arguments, environment: environment).end()
+        }
+        let left = try await talk(
+            ["shell", "--detach-keys", "ctrl-p,q", "sh"],
+            """
+            [{"wait": "$"}, {"type": "i=0; while sleep 0.2; do i=$((i+1)); echo tick-$i; done\\r"}, {"wait": "tick-2"},
+             {"type": "\\u0010q"}, {"wait": "detached; come back with: voidbox attach"}, {"end": true}]
+            """,
+            environment: environment
+        )
+        #expect(left.status == 0, "\(left.output) \(left.errors)")
+        let run = try await voidbox("ps", "--quiet").output.trimmingCharacters(in: .whitespacesAndNewlines)
+        #expect(run.count == 36, "it is under way: \(run)")
+        let back = try await talk(
+            ["attach", run],
+            """
+            [{"wait": "tick-1"}, {"wait": "tick-9"}, {"type": "\\u0003"}, {"resize": [90, 25]},
+             {"type": "stty size\\r"}, {"wait": "25 90"}, {"type": "exit 9\\r"}, {"end": true}]
+            """,
+            environment: environment
+        )
+        #expect(back.status == 9, "\(back.output) \(back.errors)")
+        #expect(try await voidbox("ps", "--quiet").output.trimmingCharacters(in: .newlines).isEmpty)
+        let gone = try await talk(
+            ["attach", run],
+            #"[{"wait": "has ended"}, {"end": true}]"#,
+            environment: environment
+        )
+        #expect(gone.status == 2, "\(gone.output)")
+        let leaks = try await voidbox("doctor", "--leaks")
+        #expect(leaks.status == 0, "\(leaks.output)")
+    }
+
+    @Test func `a shell whose terminal goes takes its box with it`() async throws {
+        let directory = try SpecDirectory()
+        let environment = ["VOIDBOX_STATE_DIR": directory.url.appending(path: "state").path]
+        let killed = try await talk(
+            ["shell", "sh"],
+            #"[{"wait": "$"}, {"kill": 9}, {"end": true}]"#,
+            environment: environment
+        )
+        #expect(killed.status == 137, "\(killed.output) \(killed.errors)")
+        let list = try await VoidBoxProcess.run("ps", "--all", "--output", "json", environment: environment)
+        let rows = try JSONSerialization.jsonObject(with: Data(list.output.utf8)) as? [[String: Any]]
+        let row = try #require(rows?.first)
+        // Ended, or about to.
+        if row["state"] as? String == "running", let pid = row["pid"] as? Int32 {
+            try await eventually("the holder is gone", within: .seconds(20)) {
+                HostFacts.text(of: "/proc/\(pid)/stat") == nil
+            }
+        }
+        let leaks = try await VoidBoxProcess.run("doctor", "--leaks")
+        #expect(leaks.status == 0, "\(leaks.output)")
+    }
+
     @Test func `an agent that needs a terminal says how to get one`() async throws {
         let result = try await VoidBoxProcess.run("run", "--file", Repository.example("interactive.yaml"))
         #expect(result.status == 2, "\(result.errors)")
         #expect(result.errors.contains("voidbox shell --file"), "\(result.errors)")
     }
+}
+
+/// Who has the terminal of a shell: in boxes that are none, so that it is quick.
+@Suite("Terminals of voidbox shell", .timeLimit(.minutes(10))) struct HeldTerminalTests {
+    private let directory: SpecDirectory
+    private var environment: [String: String] { ["VOIDBOX_STATE_DIR": directory.url.appending(path: "state").path] }
+
+    init() throws {
+        directory = try SpecDirectory()
+    }
+
+    private func voidbox(_ arguments: String...) async throws -> VoidBoxProcess.Result {
+        try await VoidBoxProcess.start(arguments, environment: environment).end()
+    }
+
+    /// The run that began last, once its program is there.
+    private func run() async throws -> (id: String, holder: Int32) {
+        let deadline = ContinuousClock.now + .seconds(60)
+        while ContinuousClock.now < deadline {
+            let rows = try JSONSerialization.jsonObject(
+                with: Data(try await voidbox("ps", "--output", "json").output.utf8)
+            )
+            if let row = (rows as? [[String: Any]])?.first, let id = row["id"] as? String,
+                let pid = row["pid"] as? Int32, try await voidbox("events", id).output.contains("box.started")
+            {
+                return (id, pid)
+            }
+        }
+        throw CancellationError()
+    }
+
+    @Test func `a second terminal takes the place of the first, and cancel ends what it shows`() async throws {
+        async let first = talk(
+            ["shell", "--mode", "mock", "sleep", "600"],
+            #"[{"wait": "the terminal is shown elsewhere now"}, {"end": true}]"#,
+            environment: environment
+        )
+        let (id, _) = try await run()
+        async let second = talk(
+            ["attach", id],
+            #"[{"wait": "error: cancelled: by voidbox cancel"}, {"end": true}]"#,
+            environment: environment
+        )
+        #expect(try await first.status == 1)
+        #expect(try await voidbox("cancel", id).status == 0)
+        #expect(try await second.status == 130)
+    }
+
+    @Test func `the end of the process that holds the box is told`() async throws {
+        async let shell = talk(
+            ["shell", "--mode", "mock", "sleep", "600"],
+            #"[{"wait": "the process that held the box has ended"}, {"end": true}]"#,
+            environment: environment
+        )
+        let (id, holder) = try await run()
+        kill(holder, SIGKILL)
+        #expect(try await shell.status == 125)
+        let gone = try await talk(["attach", id], #"[{"wait": "has ended"}, {"end": true}]"#, environment: environment)
+        #expect(gone.status == 2)
+    }
+
+    @Test func `a run without a terminal cannot be attached to`() async throws {
+        let file = try directory.write(
+            "slow.yaml",
+            """
+            kind: workflow
+            name: slow
+            sandbox: {mode: mock}
+            workflow: {steps: [{name: sleeps, run: {program: sleep, args: ["600"]}}]}
+            """
+        )
+        let command = try await VoidBoxProcess.start(["run", "--file", file], environment: environment)
+        try await command.waitForError("step sleeps started")
+        let (id, _) = try await run()
+        let result = try await talk(
+            ["attach", id],
+            #"[{"wait": "has no terminal"}, {"end": true}]"#,
+            environment: environment
+        )
+        #expect(result.status == 2)
+        command.send(Signal.interrupt)
+        #expect(try await command.end().status == 130)
+    }
+}
+
+/// Runs `voidbox` in a terminal that does these steps: see `Tests/Support/Programs/terminal_dialogue.py`.
+private func talk(
+    _ arguments: [String],
+    _ steps: String,
+    environment: [String: String] = [:],
+) async throws -> VoidBoxProcess.Result {
+    let script = Repository.root.appending(path: "Tests/Support/Programs/terminal_dialogue.py").path
+    let dialogue = ["/usr/bin/env", "python3", script, "300", steps, try VoidBoxProcess.program]
+    return try await VoidBoxProcess.start(arguments, by: dialogue, environment: environment).end()
 }

@@ -1,7 +1,7 @@
 """Runs a program in a terminal of its own and talks to it: waits for words on the screen, types, changes the size.
 
 usage: terminal_dialogue.py SECONDS STEPS PROGRAM [ARGUMENT...]
-STEPS is JSON: [{"wait": "words"}, {"type": "text"}, {"resize": [columns, rows]}, {"end": true}, ...]; "end" waits for the end.
+STEPS is JSON: [{"wait": "words"}, {"type": "text"}, {"resize": [columns, rows]}, {"kill": signal}, {"end": true}, ...]; "end" waits for the end.
 Words are found whatever the spaces and colours between them, behind those that were found before. Prints what the program
 wrote, without control sequences, and ends with its status; 124 where a step took too long.
 """
@@ -84,6 +84,8 @@ def main():
             os.write(terminal.descriptor, step["type"].encode())
         elif "resize" in step:
             terminal.resize(*step["resize"])
+        elif "kill" in step:
+            os.kill(terminal.child, step["kill"])
         else:
             status = terminal.end()
     sys.stdout.buffer.write(terminal.text())

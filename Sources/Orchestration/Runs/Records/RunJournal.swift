@@ -90,13 +90,16 @@ package final class RunJournal: Sendable {
 }
 
 /// What a run's directory holds.
-enum RunFiles {
+package enum RunFiles {
     static let record = "run.json"
     static let events = "events.jsonl"
     static let control = "control.jsonl"
     static let report = "report.json"
     static let work = "work"
     static let artifacts = "artifacts"
+    /// Of a shell: where its terminal is reached while it runs, and what it said to nobody.
+    package static let terminal = "terminal.sock"
+    package static let terminalLog = "terminal.log"
 }
 
 /// What somebody wants of a run that is under way: a line of `control.jsonl`.

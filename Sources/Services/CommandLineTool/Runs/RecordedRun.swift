@@ -12,6 +12,9 @@ struct RecordedRun: Sendable {
 
     var id: RunID { journal.id }
 
+    /// Of the run, absolute.
+    var directory: String { journal.directory }
+
     var directories: RunDirectories {
         RunDirectories(work: journal.workDirectory, artifacts: journal.artifactsDirectory)
     }
