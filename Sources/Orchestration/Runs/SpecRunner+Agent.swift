@@ -40,6 +40,7 @@ extension SpecRunner {
             do {
                 needsBox = false
                 try await withBox(agent: name, &report) { box, report in
+                    await service?.begin()
                     try await requirePrograms(agent.skills, of: name, in: box)
                     try await run(task, agent, kit, model, service, in: box, &report)
                 }
@@ -48,7 +49,7 @@ extension SpecRunner {
                     await report.take(service)
                     // A box that is gone is replaced by a fresh one, where the rule says so.
                     if let error = error as? SandboxError, [.machineEnded, .bootFailed].contains(error.code),
-                        report.backend != "none", await service.hasBegun,
+                        report.backend != "none", await service.hasHadBox,
                         (try? await service.goesOn(after: RunFailure(error))) == true
                     {
                         needsBox = true

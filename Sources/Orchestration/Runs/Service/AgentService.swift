@@ -18,7 +18,7 @@ actor AgentService {
 
     var restarts: Int { schedule.restarts }
     /// False as long as there was no box for it.
-    private(set) var hasBegun = false
+    private(set) var hasHadBox = false
 
     init(
         _ rule: RestartSpec,
@@ -34,11 +34,15 @@ actor AgentService {
         self.observe = observe
     }
 
+    /// There is a box for it, which may end before the agent is started.
+    func begin() {
+        began = .now
+        hasHadBox = true
+    }
+
     /// Runs the service in a box to its last end there. When the task is cancelled, the agent is asked to end: then this
     /// returns what it came to, without a failure. Throws what is wrong with the box.
     func run(_ run: AgentRun, in box: any SandboxInstance) async throws -> AgentResult {
-        began = .now
-        hasBegun = true
         let request = request
         let work = Task { try await serve(run, box) }
         return try await withTaskCancellationHandler {
