@@ -47,8 +47,7 @@ extension SpecRunner {
                 if let service {
                     await report.take(service)
                     // A box that is gone is replaced by a fresh one, where the rule says so.
-                    if let error = error as? SandboxError, [.machineEnded, .bootFailed].contains(error.code),
-                        report.backend != "none", await service.hasBegun,
+                    if let error = error as? SandboxError, await service.mayReplaceBox(after: error),
                         (try? await service.goesOn(after: RunFailure(error))) == true
                     {
                         needsBox = true
