@@ -40,7 +40,6 @@ extension SpecRunner {
             do {
                 needsBox = false
                 try await withBox(agent: name, &report) { box, report in
-                    await service?.begin()
                     try await requirePrograms(agent.skills, of: name, in: box)
                     try await run(task, agent, kit, model, service, in: box, &report)
                 }
@@ -48,8 +47,7 @@ extension SpecRunner {
                 if let service {
                     await report.take(service)
                     // A box that is gone is replaced by a fresh one, where the rule says so.
-                    if let error = error as? SandboxError, [.machineEnded, .bootFailed].contains(error.code),
-                        report.backend != "none", await service.hasHadBox,
+                    if let error = error as? SandboxError, await service.mayReplaceBox(after: error),
                         (try? await service.goesOn(after: RunFailure(error))) == true
                     {
                         needsBox = true

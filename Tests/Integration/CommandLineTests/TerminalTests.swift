@@ -24,7 +24,7 @@ import Testing
             ["--file", Repository.example("interactive.yaml"), "sh"],
             """
             [{"wait": "$"}, {"type": "stty size\\r"}, {"wait": "30 100"}, {"resize": [90, 25]}, {"type": "sleep 1000\\r"},
-             {"wait": "sleep 1000"}, {"type": "\\u0003"}, {"type": "stty size\\r"}, {"wait": "25 90"},
+             {"wait": "sleep 1000"}, {"type": "\\u0003"}, {"wait": "$"}, {"type": "stty size\\r"}, {"wait": "25 90"},
              {"type": "exit 7\\r"}, {"end": true}]
             """
         )
@@ -51,7 +51,7 @@ import Testing
         let back = try await talk(
             ["attach", run],
             """
-            [{"wait": "tick-1"}, {"wait": "tick-9"}, {"type": "\\u0003"}, {"resize": [90, 25]},
+            [{"wait": "tick-1"}, {"wait": "tick-9"}, {"type": "\\u0003"}, {"wait": "$"}, {"resize": [90, 25]},
              {"type": "stty size\\r"}, {"wait": "25 90"}, {"type": "exit 9\\r"}, {"end": true}]
             """,
             environment: environment

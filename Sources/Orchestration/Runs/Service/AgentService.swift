@@ -17,8 +17,8 @@ actor AgentService {
     private var began = ContinuousClock.now
 
     var restarts: Int { schedule.restarts }
-    /// False as long as there was no box for it.
-    private(set) var hasHadBox = false
+    /// False as long as no box had been there for it.
+    private var hadBox = false
 
     init(
         _ rule: RestartSpec,
@@ -34,15 +34,10 @@ actor AgentService {
         self.observe = observe
     }
 
-    /// There is a box for it, which may end before the agent is started.
-    func begin() {
-        began = .now
-        hasHadBox = true
-    }
-
     /// Runs the service in a box to its last end there. When the task is cancelled, the agent is asked to end: then this
     /// returns what it came to, without a failure. Throws what is wrong with the box.
     func run(_ run: AgentRun, in box: any SandboxInstance) async throws -> AgentResult {
+        began = .now
         let request = request
         let work = Task { try await serve(run, box) }
         return try await withTaskCancellationHandler {
@@ -87,6 +82,17 @@ actor AgentService {
             // However it ended: it was asked to.
             whole.failure = nil
             return whole
+        }
+    }
+
+    /// Whether an error says that the box is gone. One that never came up has other reasons than bad luck.
+    func mayReplaceBox(after error: SandboxError) -> Bool {
+        switch error.code {
+        case .machineEnded:
+            hadBox = true
+            return true
+        case .bootFailed: return hadBox
+        default: return false
         }
     }
 
