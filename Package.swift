@@ -266,6 +266,7 @@ let table: [Module] = [
             "SandboxQEMU", "Sandboxing", "Spec", "Telemetry",
         ],
         products: [.log, .unixSignals],
+        tested: true,
     ),
     Module(
         name: "OTLPExport",

@@ -23,6 +23,8 @@ if [[ ${1:-} == --down ]]; then
     "${compose[@]}" down
     exit
 fi
+specification=$(realpath -- "${1:-$ROOT/examples/diamond.yaml}")
+[[ -f $specification ]] || die "there is no specification $specification" 2
 grafana=http://127.0.0.1:${GRAFANA_PORT:-3000}
 collector=http://127.0.0.1:${OTLP_PORT:-4318}
 
@@ -42,6 +44,6 @@ done
 cd "$ROOT"
 [[ -x .build/debug/voidbox ]] || swift build --product voidbox
 status=0
-VOIDBOX_OTLP_ENDPOINT=$collector .build/debug/voidbox run --file "${1:-examples/diamond.yaml}" || status=$?
+VOIDBOX_OTLP_ENDPOINT=$collector .build/debug/voidbox run --file "$specification" || status=$?
 say "playground: see $grafana; end it with: playground/up.sh --down"
 exit "$status"

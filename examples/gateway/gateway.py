@@ -3,7 +3,7 @@
 gateway.py verify        who the token belongs to
 gateway.py configure     prepares the directory for the state
 gateway.py ask TEXT      one question to the agent
-gateway.py serve         answers messages until it is told to end
+gateway.py serve         answers messages of the chats in TELEGRAM_CHAT_ID until it is told to end
 """
 
 import json
@@ -18,7 +18,9 @@ import urllib.request
 
 STATE = pathlib.Path("/workspace/state")
 POLL_SECONDS = 20
-MESSAGE_LIMIT = 4096
+# Telegram counts in units of UTF-16.
+MESSAGE_LIMIT = 4096 // 2
+AGENT_SECONDS = 600
 
 
 class APIError(Exception):
@@ -55,9 +57,15 @@ class Telegram:
 def ask(text):
     """One turn with the agent. Its settings and its model's address are in the environment of the step."""
     agent = os.environ.get("GATEWAY_AGENT", "claude-code")
-    result = subprocess.run(
-        [agent, "-p", "--dangerously-skip-permissions"], input=text, capture_output=True, text=True, check=False
-    )
+    # What is of the gateway alone is not handed to the agent, though it could find it: both are the same user.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TELEGRAM_")}
+    try:
+        result = subprocess.run(
+            [agent, "-p", "--dangerously-skip-permissions"],
+            input=text, capture_output=True, text=True, check=False, env=environment, timeout=AGENT_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise APIError(f"the agent did not answer within {AGENT_SECONDS} s") from None
     if result.returncode != 0:
         raise APIError(f"the agent ended with {result.returncode}: {(result.stderr or result.stdout)[-500:]}")
     return result.stdout.strip()
@@ -74,9 +82,19 @@ def load(name, default):
     return json.loads(place.read_text()) if place.exists() else default
 
 
-def answer(telegram, message):
+def chats():
+    words = (os.environ.get("TELEGRAM_CHAT_ID") or "").replace(",", " ").split()
+    if not words:
+        raise APIError("TELEGRAM_CHAT_ID is not set on the host: it names the chats that may use the agent")
+    return words
+
+
+def answer(telegram, message, allowed):
     chat, text = message["chat"]["id"], message.get("text")
     if not text:
+        return
+    if str(chat) not in allowed:
+        print(f"message from {chat}, which is not in TELEGRAM_CHAT_ID", flush=True)
         return
     print(f"message from {chat}", flush=True)
     try:
@@ -91,17 +109,18 @@ def answer(telegram, message):
 
 
 def serve(telegram):
+    allowed = chats()
     offset = load("offset", 0)
     print("waiting for messages", flush=True)
     while True:
         try:
             updates = telegram.call("getUpdates", offset=offset, timeout=POLL_SECONDS)
             for update in updates:
-                if "message" in update:
-                    answer(telegram, update["message"])
-                # Only now: what was not answered comes again.
+                # First: an answer that cannot be delivered must not be thought of, and paid for, again and again.
                 offset = update["update_id"] + 1
                 save("offset", offset)
+                if "message" in update:
+                    answer(telegram, update["message"], allowed)
         except APIError as error:
             print(error, file=sys.stderr, flush=True)
             time.sleep(2)

@@ -28,7 +28,7 @@ import VoidBox
         }
         do {
             guard let result = try await example.run() else { return }
-            print(result.output)
+            print(TerminalText.safe(result.output))
             let cost = result.cost.map { String(format: "%.4f", $0) } ?? "unknown"
             say("\(result.name): \(result.tokens.input) in, \(result.tokens.output) out, cost in dollars: \(cost)")
             try result.requireSuccess()
@@ -56,7 +56,7 @@ import VoidBox
     }
 
     static func say(_ text: String) {
-        FileHandle.standardError.write(Data((text + "\n").utf8))
+        FileHandle.standardError.write(Data((TerminalText.safe(text) + "\n").utf8))
     }
 
     /// The agent of an example: who runs it may want another one.

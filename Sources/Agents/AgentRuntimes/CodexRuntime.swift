@@ -37,14 +37,13 @@ package struct CodexRuntime: AgentRuntime {
 
     private func request(for task: AgentTask, _ mode: [String]) -> ExecRequest {
         var request = ExecRequest([task.program] + mode + ["--dangerously-bypass-approvals-and-sandbox"])
-        if let model = task.model { request.argv += ["--model", model] }
         request.environment = ["HOME": "/home/sandbox", "CODEX_HOME": Self.configurationDirectory]
         return request
     }
 
     /// `config.toml`: the model by way of the broker, and the MCP servers.
     static func configuration(for task: AgentTask) -> String {
-        var lines: [String] = []
+        var lines = task.model.map { ["model = \(TOML.text($0))"] } ?? []
         if let url = task.environment[baseURLVariable] {
             lines += [
                 "model_provider = \"voidbox\"", "check_for_update_on_startup = false", "",

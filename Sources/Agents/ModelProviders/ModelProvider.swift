@@ -44,6 +44,10 @@ package struct ModelProvider: Sendable {
             return
         }
         if settings.script != nil { throw .notForProvider(key: "script", provider: kind.rawValue) }
+        // A login is for Anthropic's endpoint; a specification of somebody else's could name another.
+        if kind == .claudePersonal, settings.baseURL != nil {
+            throw .notForProvider(key: "base_url", provider: kind.rawValue)
+        }
         guard let address = settings.baseURL ?? kind.defaultBaseURL else {
             throw .missingBaseURL(provider: kind.rawValue)
         }

@@ -23,12 +23,15 @@ extension SpecRunner {
                 // What a step needs to call the agent as a run of kind agent would.
                 var task = AgentTask(program: agent.rawValue, prompt: "")
                 task.model = provider.model
+                task.environment = agent.environment(
+                    provider,
+                    baseURL: attachment.guestBaseURL,
+                    token: attachment.token,
+                )
                 try await AgentRun(task, by: agent.runtime, in: box).provision()
                 var runner = self
                 runner.stepEnvironment = agent.runtime.request(for: task, turn: .first).environment
-                runner.stepEnvironment.merge(
-                    agent.environment(provider, baseURL: attachment.guestBaseURL, token: attachment.token)
-                ) { $1 }
+                runner.stepEnvironment.merge(task.environment) { $1 }
                 let outcome: Result<Void, any Error>
                 do {
                     outcome = .success(try await runner.runSteps(of: workflow, input: input, in: box, &report))

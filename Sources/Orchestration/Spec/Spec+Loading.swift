@@ -103,7 +103,8 @@ extension Spec {
     package func applying(environment: [String: String]) throws(SpecError) -> Spec {
         switch body {
         case .agent, .pipeline: break
-        case .workflow, .sandbox: return self
+        case .workflow(let workflow): if workflow.agent == nil { return self }
+        case .sandbox: return self
         }
         var spec = self
         spec.llm = try Self.applying(environment, to: llm)

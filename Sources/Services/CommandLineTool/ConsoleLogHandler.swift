@@ -1,3 +1,4 @@
+internal import HostSession
 internal import Logging
 
 /// Logs to stderr by way of `Console`: what a model's endpoint said is in the metadata of its failures.

@@ -1,4 +1,5 @@
 internal import AgentRuntimes
+internal import HostSession
 internal import Primitives
 internal import Runs
 internal import Sandboxing

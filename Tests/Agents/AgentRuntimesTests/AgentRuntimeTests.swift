@@ -61,6 +61,7 @@ import Testing
         )
         #expect(
             String(decoding: files[0].bytes, as: UTF8.self) == #"""
+                model = "m"
                 model_provider = "voidbox"
                 check_for_update_on_startup = false
 
@@ -84,8 +85,7 @@ import Testing
         let request = CodexRuntime().request(for: task, turn: .first)
         #expect(
             request.argv == [
-                "agent", "exec", "--json", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox",
-                "--model", "m", "-",
+                "agent", "exec", "--json", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "-",
             ]
         )
         #expect(request.environment["CODEX_HOME"] == own)

@@ -109,6 +109,9 @@ internal import Testing
         #expect(throws: ModelProviderError.notForProvider(key: "api_key_env", provider: "claude-personal")) {
             try self.provider("claude-personal", apiKeyEnv: "KEY", environment: both)
         }
+        #expect(throws: ModelProviderError.notForProvider(key: "base_url", provider: "claude-personal")) {
+            try self.provider("claude-personal", baseURL: "http://127.0.0.1:1", environment: both)
+        }
         let error = #expect(throws: ModelProviderError.self) {
             try self.provider("claude-personal", environment: ["CLAUDE_CONFIG_DIR": "/no/such"])
         }

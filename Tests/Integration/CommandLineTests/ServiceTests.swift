@@ -124,7 +124,10 @@ import Testing
             "run",
             "--file",
             place.appending(path: "gateway.yaml").path,
-            environment: ["TELEGRAM_BOT_TOKEN": "42:secret", "TELEGRAM_API": "http://10.0.2.2:\(port)"],
+            environment: [
+                "TELEGRAM_BOT_TOKEN": "42:secret", "TELEGRAM_CHAT_ID": "7, 4711",
+                "TELEGRAM_API": "http://10.0.2.2:\(port)",
+            ],
         )
         try await command.waitForError("[gateway] answered 4711")
         #expect(telegram.sent.compactMap { $0["text"] as? String } == ["Six times seven is 42."])

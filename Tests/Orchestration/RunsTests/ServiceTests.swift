@@ -299,4 +299,27 @@ import Testing
         #expect(report.success && report.output == "true true", "\(report)")
         #expect(report.totalCostUSD == 0)
     }
+
+    @Test func `steps of a workflow with Codex find its model in its configuration`() async throws {
+        let runs = try MockRuns()
+        let asks = MockProgram { process in
+            let environment = process.environment
+            let file = process.files.contents(of: "\(environment["CODEX_HOME"] ?? "")/config.toml") ?? []
+            let address = "base_url = \"\(environment["OPENAI_BASE_URL"] ?? "none")\""
+            let text = String(decoding: file, as: UTF8.self)
+            try await process.write("\(text.contains(address)) \(text.hasPrefix("model = \"m-1\"\n"))")
+            return .code(0)
+        }
+        let report = try await runs.run(
+            """
+            kind: workflow
+            name: flow
+            sandbox: {mode: mock}
+            llm: {provider: scripted, script: turns.yaml, model: m-1}
+            workflow: {agent: codex, steps: [{name: asks, run: {program: asks}}]}
+            """,
+            programs: ["asks": asks],
+        )
+        #expect(report.success && report.output == "true true", "\(report)")
+    }
 }

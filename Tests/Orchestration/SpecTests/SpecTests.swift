@@ -315,6 +315,13 @@ import Testing
         #expect(try spec.applying(environment: ["VOIDBOX_LLM_MODEL": "m"]).llm?.baseURL == "https://h")
         let scripted = ["VOIDBOX_LLM_PROVIDER": "scripted", "VOIDBOX_LLM_SCRIPT": "/t.yaml"]
         #expect(try spec.applying(environment: scripted).llm?.script == "/t.yaml")
+        var flow = Spec(name: "x")
+        flow.body = .workflow(WorkflowSpec())
+        #expect(try flow.applying(environment: scripted) == flow, "it asks no model")
+        var workflow = WorkflowSpec()
+        workflow.agent = .claudeCode
+        flow.body = .workflow(workflow)
+        #expect(try flow.applying(environment: scripted).llm?.script == "/t.yaml")
     }
 
     @Test(arguments: [

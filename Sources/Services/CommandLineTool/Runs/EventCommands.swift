@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Foundation
+internal import HostSession
 internal import Runs
 
 /// What the commands that read the events of a run have in common.

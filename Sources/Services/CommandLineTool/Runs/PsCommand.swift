@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Foundation
+internal import HostSession
 internal import LinuxSystem
 internal import Runs
 

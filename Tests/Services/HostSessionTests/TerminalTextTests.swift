@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import CommandLineTool
+@testable import HostSession
 
 @Suite("Terminal text") struct TerminalTextTests {
     @Test(arguments: [
