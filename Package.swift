@@ -232,7 +232,10 @@ let table: [Module] = [
         ],
         products: [.log],
         tested: true,
-        testUses: ["LinuxSystem", "Primitives", "SandboxMock", "Sandboxing", "Spec", "Telemetry"],
+        testUses: [
+            "AgentRuntimes", "HTTPSupport", "LinuxSystem", "Primitives", "SandboxMock", "Sandboxing", "Spec",
+            "Telemetry",
+        ],
         testProducts: [.log],
     ),
     Module(

@@ -162,7 +162,9 @@ package struct SpecRunner: Sendable {
         return spec.sandbox.mounts.contains { usual.hasPrefix($0.guest + "/") } ? "/run/voidbox/input.json" : usual
     }
 
+    /// Once: a box that takes the place of another mostly has the same to say.
     func warn(_ text: String, _ report: inout RunReport) async {
+        guard !report.warnings.contains(text) else { return }
         report.warnings.append(text)
         await observe(.warning(box: spec.name, text))
     }

@@ -62,7 +62,7 @@ package struct RestartSpec: Hashable, Sendable {
     }
 
     package var policy = Policy.never
-    /// In a row: one that ran for longer than the longest wait begins a new row.
+    /// In a row: one that ran for longer than the longest wait, and 10 s, begins a new row.
     package var maxRestarts = 10
     /// How long to wait before each restart of a row.
     package var delays = RetrySpec()

@@ -34,6 +34,15 @@ package final class StopRequest: Sendable {
             return try await group.next() ?? true
         }
     }
+
+    /// Cancels a task that goes on for so long after the request: what it waits for may never come. Cancel what this returns
+    /// once the task has ended.
+    package func cancels<Value, Failure>(_ task: Task<Value, Failure>, after limit: Duration) -> Task<Void, Never> {
+        Task {
+            guard (try? await wait()) != nil, (try? await Task.sleep(for: limit)) != nil else { return }
+            task.cancel()
+        }
+    }
 }
 
 extension ExecSession {

@@ -33,6 +33,7 @@ final class MockRuns: Sendable {
         programs: [String: MockProgram] = [:],
         backend: (any SandboxBackend)? = nil,
         input: String? = nil,
+        timing: ServiceTiming = ServiceTiming(),
         telemetry: (any TelemetrySink)? = nil,
         watch: @escaping @Sendable (RunEvent) async -> Void = { _ in },
     ) async throws -> RunReport {
@@ -52,6 +53,7 @@ final class MockRuns: Sendable {
             control: control,
             directories: directories,
         )
+        runner.serviceTiming = timing
         runner.serviceTiming.lookInterval = .milliseconds(2)
         return await runner.run(input: input)
     }

@@ -1,3 +1,4 @@
+import AgentRuntimes
 import Foundation
 import LinuxSystem
 import Testing
@@ -57,6 +58,34 @@ import Testing
             "version", "seq", "event_id", "run_id", "attempt_id", "ts_ms", "timestamp", "level", "event_type",
             "event_type_v2", "message", "environment_id",
         ] { #expect(object[key] != nil, "\(key)") }
+    }
+
+    @Test func `what a service publishes has a limit of its own, and that it is reached is told once`() async throws {
+        let journal = try begin()
+        let recorder = RunRecorder(journal)
+        var version = OutputVersion(number: 1, file: "/o", sizeBytes: 4096, mediaType: "text/plain")
+        version.text = String(repeating: "x", count: 4096)
+        for number in 1...1100 {
+            version.number = number
+            recorder.record(.outputPublished(StageName(ofBox: "b"), version))
+        }
+        recorder.record(.agent(box: "b", .text("still heard")))
+        let events = try await events(journal.id)
+        let published = events.filter { $0.type == .outputReady }
+        let texts = published.filter { $0.payload?["text"] != nil }
+        #expect(published.count == 1100 && texts.count == (4 << 20) / (4096 + 32))
+        #expect(events.filter { $0.type == .warning }.map(\.seq) == [UInt64(texts.count + 2)])
+        #expect(events.last?.type == .logChunk && events.last?.message == "still heard")
+    }
+
+    @Test func `lines without text use up a log, too`() async throws {
+        let journal = try begin()
+        let recorder = RunRecorder(journal)
+        for _ in 0..<5 { recorder.record(.agent(box: "b", .stderr(String(repeating: "\n", count: 1 << 15)))) }
+        recorder.record(.stageFinished(StageName(ofBox: "b"), StageReport(name: "b", status: .succeeded)))
+        let events = try await events(journal.id)
+        #expect(events.filter { $0.type == .logChunk }.count == 3)
+        #expect(events.filter { $0.type == .logClosed }.count == 1)
     }
 
     @Test func `a line that was torn is no event, and the ones before it are`() async throws {

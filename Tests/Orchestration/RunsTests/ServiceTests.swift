@@ -191,18 +191,23 @@ import Testing
         rule.maxRestarts = 2
         rule.delays.initialDelayMilliseconds = 10
         rule.delays.maxDelayMilliseconds = 1000
-        var schedule = RestartSchedule(rule)
+        var schedule = RestartSchedule(rule, settled: .zero)
         let lasted: [Duration] = [.zero, .milliseconds(999), .zero, .seconds(2), .zero, .zero]
         let waits = lasted.map { schedule.next(failed: false, lasted: $0) }
         #expect(waits == [.milliseconds(10), .milliseconds(20), nil, .milliseconds(10), .milliseconds(20), nil])
         #expect(schedule.restarts == 4)
         rule.policy = .onFailure
-        schedule = RestartSchedule(rule)
+        schedule = RestartSchedule(rule, settled: .zero)
         #expect(schedule.next(failed: false, lasted: .zero) == nil)
         #expect(schedule.next(failed: true, lasted: .zero) == .milliseconds(10))
         rule.policy = .never
-        schedule = RestartSchedule(rule)
+        schedule = RestartSchedule(rule, settled: .zero)
         #expect(schedule.next(failed: true, lasted: .zero) == nil)
+        rule.policy = .always
+        rule.delays.maxDelayMilliseconds = 0
+        schedule = RestartSchedule(rule, settled: .seconds(10))
+        #expect((0..<3).map { _ in schedule.next(failed: true, lasted: .seconds(10)) } == [.zero, .zero, nil])
+        #expect(schedule.next(failed: true, lasted: .seconds(11)) == .zero, "it has settled")
     }
 
     // MARK: Steps
@@ -243,6 +248,37 @@ import Testing
         #expect(restarts(runs).map(\.why).count == 1)
         let ready = runs.events.filter { if case .stageReady = $0 { true } else { false } }
         #expect(ready.count == 1)
+    }
+
+    @Test func `all starts of a step have one log together, as long as that of any step`() async throws {
+        let runs = try MockRuns()
+        // Of quotes, each of which is two bytes in the record.
+        let line = String(repeating: "\"", count: 8 << 10)
+        let program = starts { _, process in
+            for _ in 0..<160 { try await process.write(line) }
+            return .code(1)
+        }
+        let report = try await runs.run(
+            """
+            kind: workflow
+            name: flow
+            sandbox: {mode: mock}
+            workflow:
+              steps:
+                - name: server
+                  run: {program: claudio}
+                  mode: service
+                  restart: {max_restarts: 2, initial_delay_ms: 0}
+            """,
+            programs: program,
+        )
+        #expect(report.stageResults[0].restarts == 2, "\(report)")
+        var (told, dropped) = (0, [UInt64]())
+        for event in runs.events {
+            if case .stageOutput(_, _, let line) = event { told += line.utf8.count }
+            if case .stageOutputClosed(_, let bytes) = event { dropped.append(bytes) }
+        }
+        #expect(told == 2 << 20 && dropped == [UInt64(3 * 160 * line.utf8.count - told)])
     }
 
     @Test func `a run that is cancelled asks its services to end`() async throws {

@@ -4,16 +4,37 @@ internal import Sandboxing
 package import Spec
 internal import Synchronization
 
-/// Puts what a run tells into its journal, in the words of the event stream. Any thread; guarded by `written`.
+/// Puts what a run tells into its journal, in the words of the event stream. Any thread.
 package final class RunRecorder: Sendable {
-    /// Of the words of one stage, in bytes: its log is for people, its results have other places.
+    /// Of the words of one stage, in bytes of the record: its log is for people, its results have other places. What its
+    /// output file says has as much once more.
     static let logLimit = 4 << 20
+    /// A line is an event, which is more than its text.
+    private static let lineCost = 32
     /// Of one event.
     private static let textLimit = 16 << 10
 
     private let journal: RunJournal
     /// By stage, of what its agent said.
-    private let written: Mutex<[String: (bytes: Int, dropped: Int)]> = Mutex([:])
+    private let said: Mutex<[String: Budget]> = Mutex([:])
+    /// By stage, of what its output file said.
+    private let published: Mutex<[String: Budget]> = Mutex([:])
+
+    private struct Budget {
+        private var bytes = 0
+        private(set) var dropped = 0
+
+        /// False where the limit does not allow so much more.
+        mutating func take(_ text: String) -> Bool {
+            let cost = text.utf8.reduce(RunRecorder.lineCost) { $0 + RunRecorder.cost(of: $1) }
+            guard bytes + cost <= RunRecorder.logLimit else {
+                dropped += text.utf8.count
+                return false
+            }
+            bytes += cost
+            return true
+        }
+    }
 
     package init(_ journal: RunJournal) {
         self.journal = journal
@@ -72,25 +93,46 @@ package final class RunRecorder: Sendable {
         }
     }
 
+    /// What a byte of text takes in the record, which is JSON with a line of text in each event.
+    static func cost(of byte: UInt8) -> Int {
+        switch byte {
+        case 0x0A: lineCost
+        case 0x22, 0x5C: 2
+        case 0..<0x20: 6
+        default: 1
+        }
+    }
+
     private func record(_ version: OutputVersion, _ stage: StageName) {
+        // A service that goes on for weeks must not fill the disk.
+        let (text, isFirstWithout) = published.withLock { published -> (String?, Bool) in
+            guard let text = version.text else { return (nil, false) }
+            let wasFull = published[stage.name, default: Budget()].dropped > 0
+            let fits = published[stage.name, default: Budget()].take(text)
+            return (fits ? text : nil, !fits && !wasFull)
+        }
         append(.outputReady, "version \(version.number) of \(version.file), \(version.sizeBytes) bytes", stage) {
             var payload: [String: JSONValue] = [
                 "version": .count(version.number), "file": .string(version.file),
                 "size_bytes": .integer(Int64(clamping: version.sizeBytes)), "media_type": .string(version.mediaType),
             ]
             payload["path"] = version.artifact.map { .string($0) }
-            // A service that goes on for weeks must not fill the disk.
-            if let text = version.text, reserve(text.utf8.count, of: stage.name, countsDropped: false) {
-                payload["text"] = .string(text)
-            }
+            payload["text"] = text.map { .string($0) }
             $0.payload = payload
         }
+        guard isFirstWithout else { return }
+        let limit = "\(Self.logLimit >> 20) MiB of what \(stage.name) published are recorded"
+        append(
+            .warning,
+            "\(limit); from now on its versions are without text, and only the newest is kept",
+            stage,
+            .warn
+        )
     }
 
     private func recordEnd(of stage: StageName, _ report: StageReport) {
-        for (key, entry) in written.withLock({ $0 }) where key == stage.name && entry.dropped > 0 {
-            recordClosedLog(stage, UInt64(entry.dropped))
-        }
+        let dropped = said.withLock { $0[stage.name]?.dropped ?? 0 }
+        if dropped > 0 { recordClosedLog(stage, UInt64(dropped)) }
         let (type, level): (EventType, RecordedEvent.Level) =
             switch report.status {
             case .succeeded: (.stageCompleted, .info)
@@ -137,22 +179,8 @@ package final class RunRecorder: Sendable {
 
     /// What an agent says, up to the limit of its stage.
     private func appendLog(_ text: String, stream: String, _ stage: StageName) {
-        guard reserve(text.utf8.count, of: stage.name) else { return }
+        guard said.withLock({ $0[stage.name, default: Budget()].take(text) }) else { return }
         append(.logChunk, text, stage) { $0.stream = stream }
-    }
-
-    /// False where the stage's limit does not allow so much more.
-    private func reserve(_ size: Int, of stage: String, countsDropped: Bool = true) -> Bool {
-        written.withLock { written in
-            var entry = written[stage] ?? (0, 0)
-            defer { written[stage] = entry }
-            guard entry.bytes + size <= Self.logLimit else {
-                if countsDropped { entry.dropped += size }
-                return false
-            }
-            entry.bytes += size
-            return true
-        }
     }
 
     // MARK: Appending

@@ -13,8 +13,8 @@ actor AgentService {
     private let request = StopRequest()
     private var schedule: RestartSchedule
     private var total: AgentResult?
-    /// When the launch that counts now began.
-    private var began = ContinuousClock.now
+    /// When the last launch in this box began; nil where there has been none.
+    private var began: ContinuousClock.Instant?
 
     var restarts: Int { schedule.restarts }
     /// False as long as no box had been there for it.
@@ -27,7 +27,7 @@ actor AgentService {
         timing: ServiceTiming,
         observe: @escaping RunObserver
     ) {
-        schedule = RestartSchedule(rule)
+        schedule = RestartSchedule(rule, settled: timing.settled)
         self.output = output
         self.stage = stage
         self.timing = timing
@@ -35,15 +35,24 @@ actor AgentService {
     }
 
     /// Runs the service in a box to its last end there. When the task is cancelled, the agent is asked to end: then this
-    /// returns what it came to, without a failure. Throws what is wrong with the box.
+    /// returns what it came to, without a failure, also where the box does not answer. Throws what is wrong with the box.
     func run(_ run: AgentRun, in box: any SandboxInstance) async throws -> AgentResult {
-        began = .now
         let request = request
         let work = Task { try await serve(run, box) }
-        return try await withTaskCancellationHandler {
-            try await work.value
-        } onCancel: {
-            request.make()
+        let watchdog = request.cancels(work, after: timing.grace + timing.killLimit)
+        defer { watchdog.cancel() }
+        do {
+            return try await withTaskCancellationHandler {
+                try await work.value
+            } onCancel: {
+                request.make()
+            }
+        } catch {
+            guard work.isCancelled else { throw error }
+            var whole = total ?? AgentResult()
+            whole.failure = nil
+            whole.warnings.append("the agent did not end when it was asked to; it ended with its box")
+            return whole
         }
     }
 
@@ -100,11 +109,15 @@ actor AgentService {
     func goesOn(after failure: RunFailure) async throws -> Bool {
         guard !request.isMade, let delay = await restart(failure: failure.message) else { return false }
         try await Task.sleep(for: delay)
+        // How long a box takes to boot, or not to, says nothing about the agent.
+        began = nil
         return true
     }
 
     private func restart(failure: String?) async -> Duration? {
-        guard let delay = schedule.next(failed: failure != nil, lasted: .now - began) else { return nil }
+        guard let delay = schedule.next(failed: failure != nil, lasted: began.map { .now - $0 } ?? .zero) else {
+            return nil
+        }
         let why = failure ?? "it ended"
         await observe(.stageRestarting(stage, restart: schedule.restarts, after: delay, why: why))
         return delay

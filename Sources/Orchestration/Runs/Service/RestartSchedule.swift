@@ -4,12 +4,16 @@ internal import Spec
 /// When a service that has ended is started again. A value without I/O: whoever runs the service does the waiting.
 struct RestartSchedule: Sendable {
     private let rule: RestartSpec
+    /// A start that lasted longer begins a new row.
+    private let settled: Duration
     private var row = 0
     /// All of them.
     private(set) var restarts = 0
 
-    init(_ rule: RestartSpec) {
+    /// - Parameter settled: No shorter start begins a new row, however short the waits are.
+    init(_ rule: RestartSpec, settled: Duration) {
         self.rule = rule
+        self.settled = max(settled, .milliseconds(rule.delays.maxDelayMilliseconds))
     }
 
     /// How long to wait before the next start; nil where there is none.
@@ -21,7 +25,7 @@ struct RestartSchedule: Sendable {
         case .onFailure: guard failed else { return nil }
         case .always: break
         }
-        if lasted > .milliseconds(rule.delays.maxDelayMilliseconds) { row = 0 }
+        if lasted > settled { row = 0 }
         guard row < rule.maxRestarts else { return nil }
         row += 1
         restarts += 1
@@ -37,6 +41,10 @@ package struct ServiceTiming: Hashable, Sendable {
     package var lookLimit = Duration.seconds(10)
     /// How long it has to end by itself once it was asked to.
     package var grace = Duration.seconds(10)
+    /// How long it may take to die when it was made to. Then the box does not answer, and is given up.
+    package var killLimit = Duration.seconds(5)
+    /// See `RestartSchedule`.
+    package var settled = Duration.seconds(10)
 
     package init() {}
 }

@@ -18,8 +18,8 @@ struct ServiceRun: Sendable {
     let stop: StopRequest
 
     private enum Happening: Sendable {
-        case ended(ExecExit)
-        case failed(RunFailure)
+        case ended(ExecExit, StepLog)
+        case failed(any Error, StepLog)
         case ready
         case notReady
         case toStop
@@ -29,6 +29,8 @@ struct ServiceRun: Sendable {
     /// One start of its program.
     private struct Launch {
         var report: StageReport
+        /// One for all launches, so that its limit is of the step.
+        var log: StepLog
         var wasReady = false
         /// False where another start would come to the same.
         var mayRestart = true
@@ -39,6 +41,8 @@ struct ServiceRun: Sendable {
         await runner.control.run(step.name) {
             // In a task of its own: one that is cancelled is still asked to end before it is made to.
             let work = Task { await launches() }
+            let watchdog = stop.cancels(work, after: runner.serviceTiming.grace + runner.serviceTiming.killLimit)
+            defer { watchdog.cancel() }
             var report = await withTaskCancellationHandler {
                 await work.value
             } onCancel: {
@@ -54,14 +58,16 @@ struct ServiceRun: Sendable {
 
     private func launches() async -> StageReport {
         let start = ContinuousClock.now
-        var schedule = RestartSchedule(service.restart)
+        var schedule = RestartSchedule(service.restart, settled: runner.serviceTiming.settled)
         var wasReady = false
         var last: Launch
+        var log = StepLog()
         var delay: Duration?
-        guard !stop.isMade else { return failed(RunFailure(.run, "it was not started")) }
+        guard !stop.isMade else { return failed("it was not started") }
         repeat {
             let began = ContinuousClock.now
-            last = await launch(attempt: schedule.restarts + 1, tellsReady: !wasReady)
+            last = await launch(attempt: schedule.restarts + 1, log, tellsReady: !wasReady)
+            log = last.log
             wasReady = wasReady || last.wasReady
             delay = nil
             guard !stop.isMade, last.mayRestart else { break }
@@ -70,10 +76,12 @@ struct ServiceRun: Sendable {
             if let delay {
                 let why = last.report.error ?? "it ended"
                 await runner.observe(.stageRestarting(stage, restart: schedule.restarts, after: delay, why: why))
-                // This task is never cancelled.
                 if (try? await stop.wait(atMost: delay)) != false { break }
             }
         } while delay != nil
+        if log.droppedBytes > 0 {
+            await runner.observe(.stageOutputClosed(stage, droppedBytes: log.droppedBytes))
+        }
         var report = last.report
         if schedule.restarts > 0 || report.durationMilliseconds == 0 {
             report.durationMilliseconds = (ContinuousClock.now - start).wholeMilliseconds
@@ -82,7 +90,7 @@ struct ServiceRun: Sendable {
         return report
     }
 
-    private func launch(attempt: Int, tellsReady: Bool) async -> Launch {
+    private func launch(attempt: Int, _ log: StepLog, tellsReady: Bool) async -> Launch {
         await runner.observe(.stageStarted(stage, attempt: attempt))
         let session: any ExecSession
         do {
@@ -91,23 +99,28 @@ struct ServiceRun: Sendable {
             request.environment.merge(runner.telemetry?.execBegan(stage, program: step.program) ?? [:]) { $1 }
             session = try await box.exec(request)
         } catch {
-            return Launch(report: failed(RunFailure(error)), mayRestart: false)
+            return Launch(report: failed(error), log: log, mayRestart: false)
         }
-        let launch = await supervise(session, tellsReady: tellsReady)
+        let launch = await supervise(session, log, tellsReady: tellsReady)
         await session.close()
         return launch
     }
 
-    private func failed(_ failure: RunFailure) -> StageReport {
-        StageReport(name: step.name, status: .failed, error: failure.message)
+    private func failed(_ error: any Error) -> StageReport {
+        // Only what was asked to end is ever cancelled.
+        failed(Task.isCancelled ? "it did not end when it was asked to" : RunFailure(error).message)
     }
 
-    private func supervise(_ session: any ExecSession, tellsReady: Bool) async -> Launch {
+    private func failed(_ why: String) -> StageReport {
+        StageReport(name: step.name, status: .failed, error: why)
+    }
+
+    private func supervise(_ session: any ExecSession, _ log: StepLog, tellsReady: Bool) async -> Launch {
         let start = ContinuousClock.now
         let (seen, wasSeen) = AsyncStream.makeStream(of: Void.self)
         let end = StopRequest()
         return await withTaskGroup(of: Happening.self) { group in
-            group.addTask { await output(of: session, until: end) { wasSeen.yield() } }
+            group.addTask { await output(of: session, log, until: end) { wasSeen.yield() } }
             group.addTask { await readiness(seen) }
             group.addTask { (try? await stop.wait()) == nil ? .nothing : .toStop }
             var isReady = false
@@ -115,13 +128,13 @@ struct ServiceRun: Sendable {
             defer { group.cancelAll() }
             for await happening in group {
                 switch happening {
-                case .ended(let exit):
+                case .ended(let exit, let log):
                     if problem == nil, !end.isMade {
                         problem = exit.problem ?? (isReady ? nil : "it ended before it was ready")
                     }
-                    return Launch(report: StageReport(step.name, exit, error: problem), wasReady: isReady)
-                case .failed(let failure):
-                    return Launch(report: failed(failure), wasReady: isReady, mayRestart: false)
+                    return Launch(report: StageReport(step.name, exit, error: problem), log: log, wasReady: isReady)
+                case .failed(let error, let log):
+                    return Launch(report: failed(error), log: log, wasReady: isReady, mayRestart: false)
                 case .ready:
                     isReady = true
                     guard tellsReady else { continue }
@@ -134,19 +147,20 @@ struct ServiceRun: Sendable {
                 case .notReady, .nothing: continue
                 }
             }
-            return Launch(report: failed(RunFailure(.run, "the program ended without a status")))
+            return Launch(report: failed("the program ended without a status"), log: log)
         }
     }
 
     /// Tells its lines until it ends; calls `onText` at the one it is ready with.
     private func output(
         of session: any ExecSession,
+        _ log: StepLog,
         until end: StopRequest,
         _ onText: @Sendable () -> Void,
     ) async -> Happening {
+        var log = log
         do {
             return try await session.ending(on: end, grace: runner.serviceTiming.grace) {
-                var log = StepLog()
                 while let event = try await session.nextEvent() {
                     for (stream, line) in log.lines(of: event) {
                         await runner.observe(.stageOutput(stage, stream, line))
@@ -154,15 +168,13 @@ struct ServiceRun: Sendable {
                     }
                     guard case .exited(let exit) = event else { continue }
                     runner.telemetry?.execEnded(stage, program: step.program, .success(exit))
-                    if log.droppedBytes > 0 {
-                        await runner.observe(.stageOutputClosed(stage, droppedBytes: log.droppedBytes))
-                    }
-                    return .ended(exit)
+                    return .ended(exit, log)
                 }
-                return .failed(RunFailure(.run, "the program ended without a status"))
+                return .failed(RunFailure(.run, "the program ended without a status"), log)
             }
         } catch {
-            return .failed(RunFailure(error))
+            runner.telemetry?.execEnded(stage, program: step.program, .failure(error))
+            return .failed(error, log)
         }
     }
 

@@ -6,6 +6,7 @@ struct StepLog {
     private static let pieceLimit = 8 << 10
 
     private var pending: [OutputStream: [UInt8]] = [:]
+    /// As the record has it.
     private var told = 0
     private(set) var droppedBytes: UInt64 = 0
 
@@ -19,9 +20,8 @@ struct StepLog {
     }
 
     private mutating func feed(_ bytes: [UInt8], _ stream: OutputStream) -> [(OutputStream, String)] {
-        let room = max(RunRecorder.logLimit - told, 0)
-        told += min(room, bytes.count)
-        droppedBytes += UInt64(bytes.count - min(room, bytes.count))
+        let room = take(bytes)
+        droppedBytes += UInt64(bytes.count - room)
         var rest = (pending[stream] ?? []) + bytes.prefix(room)
         var lines: [(OutputStream, String)] = []
         while true {
@@ -32,6 +32,15 @@ struct StepLog {
         }
         pending[stream] = rest
         return lines
+    }
+
+    /// How many of the bytes are within the limit.
+    private mutating func take(_ bytes: [UInt8]) -> Int {
+        for (index, byte) in bytes.enumerated() {
+            told += RunRecorder.cost(of: byte)
+            if told > RunRecorder.logLimit { return index }
+        }
+        return bytes.count
     }
 
     /// Where to cut a line that is too long: between two characters, if it is UTF-8.

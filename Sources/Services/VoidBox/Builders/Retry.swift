@@ -51,7 +51,7 @@ public struct Restart: Hashable, Sendable {
 
     /// After which ends it is started again.
     public var rule: Rule
-    /// In a row: a start that lasted longer than the longest wait begins a new row.
+    /// In a row: a start that lasted longer than the longest wait, and 10 s, begins a new row.
     public var limit: Int
     /// Before the first restart of a row.
     public var delay: Duration
