@@ -256,7 +256,7 @@ let table: [Module] = [
         ],
         products: [.argumentParser, .log, .unixSignals],
         tested: true,
-        testUses: ["Primitives", "Sandboxing"],
+        testUses: ["HostSession", "LinuxSystem", "Primitives", "Sandboxing"],
     ),
     Module(
         name: "HostSession",
