@@ -259,7 +259,7 @@ let table: [Module] = [
         ],
         products: [.argumentParser, .log, .unixSignals],
         tested: true,
-        testUses: ["Primitives", "Sandboxing"],
+        testUses: ["HostSession", "LinuxSystem", "Primitives", "Sandboxing"],
     ),
     Module(
         name: "HostSession",

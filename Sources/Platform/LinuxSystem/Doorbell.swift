@@ -24,10 +24,6 @@ package struct Doorbell: ~Copyable, Sendable {
 
     /// Blocks this thread until it rings.
     package func wait() throws(SyscallError) {
-        while !answer() {
-            var entry = pollfd(fd: descriptor.rawValue, events: Int16(POLLIN), revents: 0)
-            // SAFETY: one entry is passed and filled.
-            try retrying("poll") { unsafe poll(&entry, 1, -1) }
-        }
+        while !answer() { _ = try descriptor.waitUntilReadable(for: .seconds(86_400)) }
     }
 }

@@ -191,8 +191,15 @@ package enum StandardStream {
         }
     }
 
-    /// Waits for bytes; nil at the end.
-    package static func read(from descriptor: Int32) throws(SyscallError) -> [UInt8]? {
+    /// Waits for bytes; nil at the end, and once the bell rings: what comes then is left to others.
+    package static func read(from descriptor: Int32, until bell: borrowing Doorbell) throws(SyscallError) -> [UInt8]? {
+        var entries = [
+            pollfd(fd: bell.descriptor.rawValue, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
+        ]
+        // SAFETY: two entries are passed and filled.
+        try retrying("poll") { unsafe poll(&entries, 2, -1) }
+        if entries[0].revents != 0 { return nil }
         var buffer = [UInt8](repeating: 0, count: 65536)
         let count = try retrying("read") {
             // SAFETY: read(2) writes at most the count it is given.

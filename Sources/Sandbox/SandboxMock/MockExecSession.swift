@@ -35,7 +35,7 @@ final class MockExecSession: ExecSession {
             input: input,
             events: events,
         )
-        if !request.keepsInputOpen { input.close() }
+        if !request.keepsInputOpen, request.terminal == nil { input.close() }
         let running = Task { [weak self, events] in
             let start = ContinuousClock.now
             let status: ExecExit.Status

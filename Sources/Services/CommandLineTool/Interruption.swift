@@ -26,10 +26,9 @@ func interruptible<Result: Sendable>(
         var wasInterrupted = false
         for await outcome in group {
             switch outcome {
-            case .signalled where !Task.isCancelled:
+            case .signalled:
                 wasInterrupted = true
                 work.cancel()
-            case .signalled: continue
             case .finished(let result):
                 group.cancelAll()
                 return (result, wasInterrupted)

@@ -28,7 +28,6 @@ package enum Streams {
         let errors = try Writer(descriptor: 2)
         return try await withThrowingTaskGroup(of: Void.self) { group in
             if passesInput {
-                // A read of a terminal cannot be interrupted, so nobody waits for it: the thread ends with the process.
                 let input = try Reader(descriptor: 0)
                 group.addTask { await forward(input, to: session) }
             }
@@ -86,8 +85,13 @@ package enum Streams {
         }
     }
 
-    /// Reads on a thread of its own, when asked. A read of a terminal cannot be interrupted, so nobody waits for it.
+    /// Reads on a thread of its own, when asked. Once a task that waits for it is cancelled, it leaves what comes to others.
     package final class Reader: Sendable {
+        private final class Bell: Sendable {
+            let value: Doorbell
+            init() throws(SyscallError) { value = try Doorbell() }
+        }
+
         private let chunks: AsyncThrowingStream<[UInt8], any Error>
         private let requests: AsyncStream<Void>.Continuation
 
@@ -95,23 +99,30 @@ package enum Streams {
             let (requested, requests) = AsyncStream.makeStream(of: Void.self)
             self.requests = requests
             let thread = try EventLoopThread(name: "input")
+            let bell = try Bell()
             chunks = AsyncThrowingStream { continuation in
                 let task = Task {
+                    defer { thread.stop() }
                     do {
                         for await _ in requested {
-                            guard let bytes = try await thread.run({ _ in try StandardStream.read(from: descriptor) })
-                            else {
-                                return continuation.finish()
+                            let bytes = try await thread.run { _ in
+                                try StandardStream.read(from: descriptor, until: bell.value)
                             }
+                            guard let bytes else { return continuation.finish() }
                             continuation.yield(bytes)
                         }
                     } catch {
                         continuation.finish(throwing: error)
                     }
                 }
-                continuation.onTermination = { _ in task.cancel() }
+                continuation.onTermination = { _ in
+                    task.cancel()
+                    bell.value.ring()
+                }
             }
         }
+
+        deinit { requests.finish() }
 
         /// Nil at the end.
         package func read() async throws -> [UInt8]? {

@@ -143,6 +143,102 @@ import Testing
         #expect(try await second.status == 130)
     }
 
+    @Test func `terminals that stand still hold up neither the next one nor cancel`() async throws {
+        async let first = talk(
+            ["shell", "--mode", "mock", "head", "-c", "1000000000000", "/dev/zero"],
+            #"[{"end": true}]"#,
+            environment: environment
+        )
+        let (id, holder) = try await run()
+        let stat = try #require(HostFacts.text(of: "/proc/\(holder)/stat"))
+        let terminal = try #require(stat.split(separator: ")").last?.split(separator: " ").dropFirst().first)
+        let standing = try #require(Int32(terminal))
+        kill(standing, SIGSTOP)
+        defer { kill(standing, SIGKILL) }
+        // More than is replayed, and than waits in sockets.
+        let second = try come(to: id, saying: Self.size)
+        try second.read(4 << 20)
+        // It takes less than it missed, and so takes nobody's place.
+        let third = try come(to: id, saying: Self.size)
+        try second.read(4 << 20)
+        // Now nobody reads.
+        #expect(try await voidbox("cancel", id).status == 0)
+        _ = consume third
+        kill(standing, SIGKILL)
+        #expect(try await first.status == 128 + SIGKILL)
+    }
+
+    @Test func `who comes without a size takes nothing and ends nothing`() async throws {
+        async let shell = talk(
+            ["shell", "--mode", "mock", "sleep", "600"],
+            #"[{"wait": "interrupted; the box was stopped"}, {"end": true}]"#,
+            environment: environment
+        )
+        let (id, _) = try await run()
+        _ = try come(to: id, saying: [])
+        let restored: [UInt8] = [5, 0, 0, 0, 0]
+        #expect(try come(to: id, saying: restored).readToEnd().isEmpty)
+        #expect(try await voidbox("cancel", id).status == 0)
+        #expect(try await shell.status == 130)
+    }
+
+    @Test func `who types more than the program reads is sent away, and the program goes on`() async throws {
+        async let shell = talk(
+            ["shell", "--mode", "mock", "sleep", "600"],
+            #"[{"wait": "the terminal is shown elsewhere now"}, {"end": true}]"#,
+            environment: environment
+        )
+        let (id, _) = try await run()
+        let typist = try come(to: id, saying: Self.size)
+        let page: [UInt8] = [1, 0, 1, 0, 0] + [UInt8](repeating: UInt8(ascii: "x"), count: 65536)
+        // Far beyond what the box and its holder take.
+        #expect(throws: SyscallError.self) {
+            for _ in 0..<4096 { try typist.socket.writeAll(page) }
+        }
+        let told = try typist.readToEnd()
+        #expect(String(decoding: told, as: UTF8.self).contains("the last of it was not taken"))
+        #expect(try await shell.status == 1)
+        #expect(try await voidbox("cancel", id).status == 0)
+    }
+
+    private static let size: [UInt8] = [2, 0, 0, 0, 4, 0, 80, 0, 24]
+
+    /// One that comes to the terminal of a run and speaks its language, or not.
+    private struct Visitor: ~Copyable {
+        let socket: OwnedFD
+
+        private func chunk() throws -> [UInt8]? {
+            guard try socket.waitUntilReadable(for: .seconds(120)) else { throw CancellationError() }
+            guard case .bytes(let bytes) = try socket.read(upTo: 65536) else { return nil }
+            return bytes
+        }
+
+        func read(_ count: Int) throws {
+            var rest = count
+            while rest > 0 {
+                guard let bytes = try chunk() else { throw CancellationError() }
+                rest -= bytes.count
+            }
+        }
+
+        func readToEnd() throws -> [UInt8] {
+            var all: [UInt8] = []
+            while let bytes = try chunk() { all += bytes }
+            return all
+        }
+    }
+
+    private func come(to run: String, saying words: [UInt8]) throws -> Visitor {
+        CurrentProcess.ignoreBrokenPipes()
+        let place = try Directory(directory.url.appending(path: "state/runs/\(run)").path)
+        guard let socket = try OwnedFD.connected(toUnixSocket: "terminal.sock", in: place) else {
+            throw CancellationError()
+        }
+        try socket.setBlocking()
+        try socket.writeAll(words)
+        return Visitor(socket: socket)
+    }
+
     @Test func `the end of the process that holds the box is told`() async throws {
         async let shell = talk(
             ["shell", "--mode", "mock", "sleep", "600"],

@@ -90,7 +90,8 @@ struct ShellCommand: AsyncParsableCommand {
         var status = ExitStatus.success
         var failure: RunFailure?
         do {
-            try await run(on: holder, size)
+            // From the start: the terminal may go before there is a box.
+            try await interruptible { try await run(on: holder, size) }.result.get()
         } catch let error as ExitStatus {
             status = error
         } catch let error as HeldFailure {

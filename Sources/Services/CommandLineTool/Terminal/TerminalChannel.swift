@@ -12,6 +12,10 @@ final class TerminalChannel: Sendable {
     private let reading: EventLoopThread
     private let writing: EventLoopThread
     private let incoming = Mutex(Incoming())
+    private let closed = Atomic(false)
+
+    /// By this end.
+    var isClosed: Bool { closed.load(ordering: .relaxed) }
 
     init(_ socket: consuming OwnedFD) throws {
         try socket.setBlocking()
@@ -25,7 +29,7 @@ final class TerminalChannel: Sendable {
         writing.stop()
     }
 
-    /// Waits for a peer that is slow. Throws when it is gone.
+    /// Waits for a peer that is slow, until it is closed. Throws when it is gone.
     func send(_ frame: TerminalFrame) async throws {
         let bytes = frame.encoded
         try await writing.run { [self] _ in try socket.writeAll(bytes) }
@@ -43,6 +47,7 @@ final class TerminalChannel: Sendable {
 
     /// Ends it for both, and whoever waits for it.
     func close() {
+        closed.store(true, ordering: .relaxed)
         // One whose peer has gone is as closed as can be.
         try? socket.shutDown()
     }

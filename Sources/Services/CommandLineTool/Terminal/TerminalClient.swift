@@ -32,9 +32,12 @@ struct TerminalClient {
         let output = try Streams.Writer(descriptor: 1)
         var raw: RawTerminal?
         var run = ""
+        var hasBegun = false
         while let frame = try await channel.receive() {
             switch frame {
             case .began(let id):
+                guard !hasBegun else { continue }
+                hasBegun = true
                 run = id
                 raw = try TerminalMode.makeRaw(0)
                 let input = try Streams.Reader(descriptor: 0)
@@ -64,7 +67,13 @@ struct TerminalClient {
             }
         }
         _ = raw.take()
-        Console.error("\nerror: the process that held the box has ended, and the box with it")
+        Console.error(
+            """
+
+            error: the process that held the box has ended, and the box with it; or this terminal stood still and was given up: \
+            voidbox ps tells
+            """
+        )
         return .boxFailed
     }
 

@@ -8,6 +8,14 @@ internal import Sandboxing
 actor TerminalHolder {
     /// Of the output, for those who come back.
     private static let tailLimit = 256 << 10
+    /// Of what was typed and the program has not read.
+    private static let typedLimit = 4 << 20
+    /// Of one piece of that, beside its bytes.
+    private static let pieceWeight = 64
+    /// How long a terminal that stands still holds up those who wait for it to hear something.
+    private static let patience = Duration.seconds(1)
+    /// The same where nobody waits: while it comes, and when all is over.
+    private static let longPatience = Duration.seconds(30)
 
     private var client: TerminalChannel?
     private var isFirstClient = true
@@ -19,6 +27,8 @@ actor TerminalHolder {
     private var written: UInt64 = 0
     /// What was typed and waits for the program to read it: leaving must not wait for that.
     private let (typed, typing) = AsyncStream.makeStream(of: [UInt8].self)
+    /// What that weighs.
+    private var typedWeight = 0
     private var place: (id: RunID, directory: String)?
     private var isOver = false
     private var hasRestored = false
@@ -38,7 +48,9 @@ actor TerminalHolder {
             let door = try Doorway(run.directory)
             tasks.append(
                 Task { [weak self] in
-                    for await channel in door.arrivals { await self?.admit(channel) }
+                    await withDiscardingTaskGroup { group in
+                        for await channel in door.arrivals { group.addTask { await self?.admit(channel) } }
+                    }
                 }
             )
             place = run
@@ -56,12 +68,13 @@ actor TerminalHolder {
             while let frame = try await channel.receive() {
                 guard channel === client else { return }
                 switch frame {
-                case .input(let bytes): typing.yield(bytes)
+                case .input(let bytes):
+                    guard take(typed: bytes) else { return await refuse(channel) }
                 case .size(let size): await take(size)
                 case .interrupt: interrupt()
-                case .detach: return await leave(channel)
+                case .detach where place != nil: return await part(from: channel, .detached)
                 case .restored: stopWaiting()
-                case .began, .output, .exited, .ended, .detached, .dismissed: continue
+                case .detach, .began, .output, .exited, .ended, .detached, .dismissed: continue
                 }
             }
         } catch {
@@ -85,13 +98,55 @@ actor TerminalHolder {
         try? ProcessIdentity.current?.signal(Signal.terminate)
     }
 
-    private func leave(_ channel: TerminalChannel) async {
-        guard place != nil else { return }
-        client = nil
+    /// Lets a terminal go, with a last word. The program goes on.
+    private func part(from channel: TerminalChannel, _ word: TerminalFrame) async {
+        if channel === client { client = nil }
         muteErrors()
-        // Who does not wait for the answer has left all the same.
-        try? await channel.send(.detached)
+        // It may not be able to hear this, which may be why it goes.
+        try? await tell(word, to: channel, within: Self.patience)
         channel.close()
+    }
+
+    /// Whether there is room for it until the program reads it.
+    private func take(typed bytes: [UInt8]) -> Bool {
+        let weight = bytes.count + Self.pieceWeight
+        guard typedWeight + weight <= Self.typedLimit else { return false }
+        typedWeight += weight
+        typing.yield(bytes)
+        return true
+    }
+
+    /// Nothing that was typed is dropped without a word, and no more can be taken.
+    private func refuse(_ channel: TerminalChannel) async {
+        let back = place.map { "; come back with: voidbox attach \($0.id)" } ?? ", and the box is stopped"
+        await part(
+            from: channel,
+            .dismissed("the program does not read what is typed, and the last of it was not taken\(back)")
+        )
+        if place == nil, !isOver { interrupt() }
+    }
+
+    /// Waits for a terminal that is slow: its program is slowed down with it. With a limit, or once the work is cancelled, one
+    /// that stands still is given up.
+    private func tell(
+        _ frame: TerminalFrame,
+        to channel: TerminalChannel,
+        within limit: Duration? = nil,
+    ) async throws {
+        guard let limit = limit ?? (Task.isCancelled ? Self.patience : nil) else {
+            return try await channel.send(frame)
+        }
+        let deadline = givingUp(channel, after: limit)
+        defer { deadline.cancel() }
+        try await channel.send(frame)
+    }
+
+    /// Closes it in time, unless cancelled before. That is not the end of the box, as its going by itself is.
+    private func givingUp(_ channel: TerminalChannel, after limit: Duration) -> Task<Void, Never> {
+        Task {
+            guard (try? await Task.sleep(for: limit)) != nil, !Task.isCancelled else { return }
+            if channel === client { lose(channel) } else { channel.close() }
+        }
     }
 
     /// What is told on stderr is for the terminal that the box was started from, as long as it watches.
@@ -110,36 +165,34 @@ actor TerminalHolder {
         }
     }
 
+    /// Gives a terminal the place of the one before, once it has said its size and taken what it missed.
     private func admit(_ channel: TerminalChannel) async {
+        let deadline = givingUp(channel, after: Self.longPatience)
+        defer { deadline.cancel() }
+        guard case .size(let size)? = try? await channel.receive() else { return channel.close() }
+        // One that is gone again takes nobody's place.
+        if session != nil, (try? await replay(to: channel)) == nil { return channel.close() }
+        guard !channel.isClosed else { return }
+        deadline.cancel()
         if let before = client {
-            client = nil
-            muteErrors()
-            // It may not be able to hear this, which is why somebody else has come.
-            let farewell = Task {
-                try? await before.send(.dismissed("the terminal is shown elsewhere now"))
-                before.close()
-            }
-            tasks.append(farewell)
+            tasks.append(
+                Task { await part(from: before, .dismissed("the terminal is shown elsewhere now")) }
+            )
         }
         muteErrors()
-        do {
-            if session != nil { try await replay(to: channel) }
-        } catch {
-            // It is gone again; nobody watches.
-            return channel.close()
-        }
         client = channel
         listen(to: channel)
+        await take(size)
     }
 
     /// Tells the end of the output. What comes meanwhile is told, too, but a program that never stops is not waited for.
     private func replay(to channel: TerminalChannel) async throws {
-        try await channel.send(.began(run: place?.id.text ?? ""))
+        try await tell(.began(run: place?.id.text ?? ""), to: channel)
         var shown = written - UInt64(tail.count)
         for _ in 0..<3 where shown < written {
             let missing = tail.suffix(Int(min(written - shown, UInt64(Self.tailLimit))))
             shown = written
-            try await channel.send(.output(Array(missing)))
+            try await tell(.output(Array(missing)), to: channel)
         }
         needsRepaint = true
     }
@@ -159,15 +212,33 @@ actor TerminalHolder {
 
     /// Shows the program to whoever watches until it has ended.
     func show(_ session: any ExecSession) async throws -> ExecExit {
+        try await withTaskCancellationHandler {
+            try await follow(session)
+        } onCancel: {
+            Task { await hurry() }
+        }
+    }
+
+    /// The work is cancelled: a terminal that stands still does not hold that up.
+    private func hurry() async {
+        // It is told nothing, behind all that it was told before.
+        if let client { try? await tell(.output([]), to: client, within: Self.patience) }
+    }
+
+    private func follow(_ session: any ExecSession) async throws -> ExecExit {
         self.session = session
+        // First of all: a terminal that comes from now on is told by what it is shown of before.
+        if let client { try? await tell(.began(run: place?.id.text ?? ""), to: client) }
         tasks.append(
             Task { [typed] in
-                // A program that reads no more ends, and says so by that.
-                for await bytes in typed { try? await session.write(bytes) }
+                for await bytes in typed {
+                    // A program that reads no more ends, and says so by that.
+                    try? await session.write(bytes)
+                    typedWeight -= bytes.count + Self.pieceWeight
+                }
             }
         )
         if let size { try? await session.resize(size) }
-        if let client { try? await client.send(.began(run: place?.id.text ?? "")) }
         do {
             while let event = try await session.nextEvent() {
                 switch event {
@@ -193,14 +264,14 @@ actor TerminalHolder {
         if tail.count > 2 * Self.tailLimit { tail.removeFirst(tail.count - Self.tailLimit) }
         guard let client else { return }
         // One that is gone is found out by who serves it.
-        try? await client.send(.output(bytes))
+        try? await tell(.output(bytes), to: client)
     }
 
     /// Waits until the terminal is as it was before: others write to it, too.
     private func giveBack() async {
         isOver = true
         session = nil
-        guard let client, (try? await client.send(.exited)) != nil, self.client === client else { return }
+        guard let client, (try? await tell(.exited, to: client)) != nil, self.client === client else { return }
         guard !hasRestored else { return }
         let patience = Task {
             // Cancelled when the answer is there.
@@ -223,7 +294,7 @@ actor TerminalHolder {
         if let place, let directory = try? Directory(place.directory) { try? directory.unlink(RunFiles.terminal) }
         // The first terminal has read it on stderr.
         let text = isFirstClient ? "" : failure.map { "error: \($0)" } ?? ""
-        if let client { try? await client.send(.ended(status.code, text)) }
+        if let client { try? await tell(.ended(status.code, text), to: client, within: Self.longPatience) }
     }
 }
 
