@@ -6,7 +6,6 @@ import Testing
 /// A pipeline of four real boxes: source, then left and right at the same time, then sink.
 @Suite("A diamond of real boxes", .needsBox, .takesBoxSlot, .timeLimit(.minutes(20))) struct DiamondTests {
     private let directory: SpecDirectory
-    private var state: String { directory.url.appending(path: "state").path }
 
     init() throws {
         directory = try SpecDirectory()
@@ -57,12 +56,8 @@ import Testing
         )
     }
 
-    private func start(_ arguments: String...) async throws -> TestProcess {
-        try await VoidBoxProcess.start(arguments, environment: ["VOIDBOX_STATE_DIR": state])
-    }
-
     private func runID() async throws -> String {
-        try await start("ps", "--all", "--quiet").end().output.trimmingCharacters(in: .whitespacesAndNewlines)
+        try await directory.start("ps", "--all", "--quiet").end().output.trimmingCharacters(in: .whitespacesAndNewlines)
     }
 
     private func stages(_ result: VoidBoxProcess.Result) throws -> [String: [String: Any]] {
@@ -73,8 +68,8 @@ import Testing
     /// No process, no directory, and lines of both branches from before either had ended.
     private func expectNothingLeft(_ command: TestProcess, _ result: VoidBoxProcess.Result) async throws {
         #expect(command.boxes.isEmpty)
-        #expect(try await start("doctor", "--leaks").end().status == 0)
-        let run = "\(state)/runs/\(try await runID())"
+        #expect(try await directory.start("doctor", "--leaks").end().status == 0)
+        let run = "\(directory.state)/runs/\(try await runID())"
         #expect(
             try FileManager.default.contentsOfDirectory(atPath: run).sorted() == [
                 "control.jsonl", "events.jsonl", "report.json", "run.json",
@@ -90,7 +85,7 @@ import Testing
 
     @Test func `a branch that fails is told, and the others' results stay`() async throws {
         let variables = ["MOCK_CLAUDE_SCENARIO": "error", "MOCK_CLAUDE_ERROR": "the tests are red"]
-        let run = try await start("run", "--file", try diamond(variables: variables), "--output", "json")
+        let run = try await directory.start("run", "--file", try diamond(variables: variables), "--output", "json")
         let result = try await run.end()
         #expect(result.status == 1, "\(result.errors)")
         let stages = try stages(result)
@@ -109,7 +104,7 @@ import Testing
 
     @Test func `a branch that is too slow is stopped at its limit`() async throws {
         let file = try diamond(right: "timeout_secs: 4", variables: ["MOCK_CLAUDE_TOOLS": "10000"], rule: "stop")
-        let run = try await start("run", "--file", file, "--output", "json")
+        let run = try await directory.start("run", "--file", file, "--output", "json")
         let result = try await run.end()
         #expect(result.status == 1, "\(result.errors)")
         let stages = try stages(result)
@@ -122,10 +117,17 @@ import Testing
 
     @Test func `a branch that is cancelled by hand ends alone`() async throws {
         let file = try diamond(variables: ["MOCK_CLAUDE_TOOLS": "10000"])
-        let run = try await start("run", "--file", file, "--output", "json")
+        let run = try await directory.start("run", "--file", file, "--output", "json")
         try await run.waitForError("[vm:left] succeeded")
         try await run.waitForError("[vm:right] tool: ")
-        let cancel = try await start("cancel", try await runID(), "--stage", "right", "--reason", "seen enough").end()
+        let cancel = try await directory.start(
+            "cancel",
+            try await runID(),
+            "--stage",
+            "right",
+            "--reason",
+            "seen enough"
+        ).end()
         #expect(cancel.status == 0, "\(cancel.errors)")
         let result = try await run.end()
         #expect(result.status == 1, "\(result.errors)")
@@ -134,36 +136,36 @@ import Testing
         #expect(stages["right"]?["error"] as? String == "seen enough")
         #expect(stages["sink"]?["status"] as? String == "succeeded")
         #expect(run.boxes.isEmpty)
-        #expect(try await start("doctor", "--leaks").end().status == 0)
+        #expect(try await directory.start("doctor", "--leaks").end().status == 0)
     }
 
     @Test func `of a voidbox that is killed in the middle nothing runs on, and ps tells the truth`() async throws {
-        let run = try await start("run", "--file", try diamond(variables: ["MOCK_CLAUDE_TOOLS": "10000"]))
+        let run = try await directory.start("run", "--file", try diamond(variables: ["MOCK_CLAUDE_TOOLS": "10000"]))
         try await run.waitForError("[vm:left] tool: ")
         try await run.waitForError("[vm:right] tool: ")
         let id = try await runID()
-        #expect(try await start("ps", "--quiet").end().output == "\(id)\n")
+        #expect(try await directory.start("ps", "--quiet").end().output == "\(id)\n")
         #expect(run.boxes.count == 2)
         run.send(Signal.kill)
         _ = try await run.end()
-        #expect(try await start("ps", "--quiet").end().output == "")
-        #expect(try await start("ps", "--all").end().output.contains(" killed "))
+        #expect(try await directory.start("ps", "--quiet").end().output == "")
+        #expect(try await directory.start("ps", "--all").end().output.contains(" killed "))
         try await eventually("its boxes are gone", within: .seconds(10)) { run.boxes.isEmpty }
-        let events = try await start("events", id).end()
+        let events = try await directory.start("events", id).end()
         #expect(events.status == 0 && !events.errors.contains("warning"), "\(events.errors)")
         let types = try events.output.split(separator: "\n").map { line in
             (try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])?["event_type"] as? String ?? ""
         }
         #expect(types.first == "run.started" && types.contains("tool.started") && !types.contains("run.finished"))
-        #expect(try await start("doctor", "--leaks").end().status == 0)
+        #expect(try await directory.start("doctor", "--leaks").end().status == 0)
         // Its data goes with the next run, or with its record.
-        #expect(FileManager.default.fileExists(atPath: "\(state)/runs/\(id)/work"))
-        #expect(try await start("rm", id).end().status == 0)
-        #expect(try FileManager.default.contentsOfDirectory(atPath: "\(state)/runs") == [])
+        #expect(FileManager.default.fileExists(atPath: "\(directory.state)/runs/\(id)/work"))
+        #expect(try await directory.start("rm", id).end().status == 0)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: "\(directory.state)/runs") == [])
     }
 
     @Test func `Ctrl-C ends all boxes and leaves a report of what was done`() async throws {
-        let run = try await start(
+        let run = try await directory.start(
             "run",
             "--file",
             try diamond(variables: ["MOCK_CLAUDE_TOOLS": "10000"]),
@@ -177,7 +179,7 @@ import Testing
         #expect(try stages(result)["source"]?["status"] as? String == "succeeded")
         #expect(try stages(result)["right"]?["status"] as? String == "cancelled")
         #expect(run.boxes.isEmpty)
-        #expect(try await start("ps", "--all").end().output.contains(" cancelled "))
+        #expect(try await directory.start("ps", "--all").end().output.contains(" cancelled "))
     }
 }
 

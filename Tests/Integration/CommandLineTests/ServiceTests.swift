@@ -6,41 +6,38 @@ import Testing
 /// Agents and programs that go on until they are told to stop.
 @Suite("Services of voidbox run", .needsBox, .takesBoxSlot, .timeLimit(.minutes(20))) struct ServiceTests {
     private let directory: SpecDirectory
-    private var environment: [String: String] { ["VOIDBOX_STATE_DIR": directory.url.appending(path: "state").path] }
 
     init() throws {
         directory = try SpecDirectory()
     }
 
-    private func start(_ arguments: String..., environment: [String: String] = [:]) async throws -> TestProcess {
-        try await VoidBoxProcess.start(arguments, environment: self.environment.merging(environment) { $1 })
-    }
-
-    private func voidbox(_ arguments: String...) async throws -> VoidBoxProcess.Result {
-        try await VoidBoxProcess.start(arguments, environment: environment).end()
-    }
-
     private func events(_ type: String, of run: String) async throws -> [[String: Any]] {
-        try await voidbox("events", run).output.split(separator: "\n")
+        try await directory.voidbox("events", run).output.split(separator: "\n")
             .compactMap { try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any] }
             .filter { $0["event_type"] as? String == type }
     }
 
     private func onlyRun() async throws -> String {
-        let ids = try await voidbox("ps", "--quiet").output.split(separator: "\n")
+        let ids = try await directory.voidbox("ps", "--quiet").output.split(separator: "\n")
         #expect(ids.count == 1)
         return String(try #require(ids.first))
     }
 
     @Test func `an agent publishes what it writes while it works, and Ctrl-C ends it`() async throws {
-        let command = try await start("run", "--file", Repository.example("service-agent.yaml"), "--output", "json")
+        let command = try await directory.start(
+            "run",
+            "--file",
+            Repository.example("service-agent.yaml"),
+            "--output",
+            "json"
+        )
         try await command.waitForError("[vm:heartbeat] version 2 of /workspace/status.json")
         let run = try await onlyRun()
         let published = try await events("run.output_ready", of: run)
         #expect(published.count >= 2)
         let versions = published.compactMap { ($0["payload"] as? [String: Any])?["version"] as? Int }
         #expect(versions == Array(1...published.count))
-        let inspected = try await voidbox("inspect", run).json["published"] as? [String: Any]
+        let inspected = try await directory.voidbox("inspect", run).json["published"] as? [String: Any]
         #expect((inspected?["text"] as? String)?.contains("\"beat\"") == true, "\(String(describing: inspected))")
         let path = try #require(inspected?["path"] as? String)
         #expect(try String(contentsOfFile: path, encoding: .utf8).hasPrefix("{\"beat\""))
@@ -54,7 +51,7 @@ import Testing
         #expect(stage["status"] as? String == "cancelled" && (stage["versions"] as? Int ?? 0) >= 2)
         #expect((report["artifacts"] as? [[String: Any]])?.first?["path"] as? String == path)
         #expect(command.boxes.isEmpty)
-        let leaks = try await voidbox("doctor", "--leaks")
+        let leaks = try await directory.voidbox("doctor", "--leaks")
         #expect(leaks.status == 0, "\(leaks.output)")
     }
 
@@ -75,7 +72,7 @@ import Testing
 
     @Test func `an agent that crashes is started again as often as the rule says`() async throws {
         let variables = "MOCK_CLAUDE_CRASH: 'exit:9', MOCK_CLAUDE_OUTPUT: '/workspace/out.txt=before the crash'"
-        let result = try await voidbox(
+        let result = try await directory.voidbox(
             "run",
             "--file",
             try agent(variables, "{max_restarts: 2, initial_delay_ms: 10}"),
@@ -99,7 +96,7 @@ import Testing
 
     @Test func `an agent whose box dies goes on in a fresh one`() async throws {
         let file = try agent("MOCK_CLAUDE_DELAY_MS: '600000'", "{initial_delay_ms: 10}")
-        let command = try await start("run", "--file", file, "--output", "json")
+        let command = try await directory.start("run", "--file", file, "--output", "json")
         try await command.waitForError("[vm:service] ready after")
         let box = try #require(command.boxes.first)
         kill(box, Signal.kill)
@@ -107,7 +104,7 @@ import Testing
         let run = try await onlyRun()
         try await eventually("there is another box") { command.boxes.contains { $0 != box } }
         try await eventually("it is ready") { try await events("box.started", of: run).count == 2 }
-        #expect(try await voidbox("cancel", run, "--reason", "enough").status == 0)
+        #expect(try await directory.voidbox("cancel", run, "--reason", "enough").status == 0)
         let result = try await command.end()
         #expect(result.status == 130)
         #expect((try result.json["failure"] as? [String: Any])?["message"] as? String == "cancelled: enough")
@@ -120,7 +117,7 @@ import Testing
         let telegram = try await StandIn(token: "42:secret", messages: ["What is six times seven?"])
         try await eventually("Telegram's stand-in listens") { telegram.port != nil }
         let port = try #require(telegram.port)
-        let command = try await start(
+        let command = try await directory.start(
             "run",
             "--file",
             place.appending(path: "gateway.yaml").path,

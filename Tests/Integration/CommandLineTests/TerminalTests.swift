@@ -33,20 +33,16 @@ import Testing
 
     @Test func `a shell that was left goes on, and is come back to`() async throws {
         let directory = try SpecDirectory()
-        let environment = ["VOIDBOX_STATE_DIR": directory.url.appending(path: "state").path]
-        func voidbox(_ arguments: String...) async throws -> VoidBoxProcess.Result {
-            try await VoidBoxProcess.start(arguments, environment: environment).end()
-        }
         let left = try await talk(
             ["shell", "--detach-keys", "ctrl-p,q", "sh"],
             """
             [{"wait": "$"}, {"type": "i=0; while sleep 0.2; do i=$((i+1)); echo tick-$i; done\\r"}, {"wait": "tick-2"},
              {"type": "\\u0010q"}, {"wait": "detached; come back with: voidbox attach"}, {"end": true}]
             """,
-            environment: environment
+            environment: directory.environment
         )
         #expect(left.status == 0, "\(left.output) \(left.errors)")
-        let run = try await voidbox("ps", "--quiet").output.trimmingCharacters(in: .whitespacesAndNewlines)
+        let run = try await directory.voidbox("ps", "--quiet").output.trimmingCharacters(in: .whitespacesAndNewlines)
         #expect(run.count == 36, "it is under way: \(run)")
         let back = try await talk(
             ["attach", run],
@@ -54,30 +50,29 @@ import Testing
             [{"wait": "tick-1"}, {"wait": "tick-9"}, {"type": "\\u0003"}, {"wait": "$"}, {"resize": [90, 25]},
              {"type": "stty size\\r"}, {"wait": "25 90"}, {"type": "exit 9\\r"}, {"end": true}]
             """,
-            environment: environment
+            environment: directory.environment
         )
         #expect(back.status == 9, "\(back.output) \(back.errors)")
-        #expect(try await voidbox("ps", "--quiet").output.trimmingCharacters(in: .newlines).isEmpty)
+        #expect(try await directory.voidbox("ps", "--quiet").output.trimmingCharacters(in: .newlines).isEmpty)
         let gone = try await talk(
             ["attach", run],
             #"[{"wait": "has ended"}, {"end": true}]"#,
-            environment: environment
+            environment: directory.environment
         )
         #expect(gone.status == 2, "\(gone.output)")
-        let leaks = try await voidbox("doctor", "--leaks")
+        let leaks = try await directory.voidbox("doctor", "--leaks")
         #expect(leaks.status == 0, "\(leaks.output)")
     }
 
     @Test func `a shell whose terminal goes takes its box with it`() async throws {
         let directory = try SpecDirectory()
-        let environment = ["VOIDBOX_STATE_DIR": directory.url.appending(path: "state").path]
         let killed = try await talk(
             ["shell", "sh"],
             #"[{"wait": "$"}, {"kill": 9}, {"end": true}]"#,
-            environment: environment
+            environment: directory.environment
         )
         #expect(killed.status == 137, "\(killed.output) \(killed.errors)")
-        let list = try await VoidBoxProcess.run("ps", "--all", "--output", "json", environment: environment)
+        let list = try await VoidBoxProcess.run("ps", "--all", "--output", "json", environment: directory.environment)
         let rows = try JSONSerialization.jsonObject(with: Data(list.output.utf8)) as? [[String: Any]]
         let row = try #require(rows?.first)
         // Ended, or about to.
@@ -100,14 +95,9 @@ import Testing
 /// Who has the terminal of a shell: in boxes that are none, so that it is quick.
 @Suite("Terminals of voidbox shell", .timeLimit(.minutes(10))) struct HeldTerminalTests {
     private let directory: SpecDirectory
-    private var environment: [String: String] { ["VOIDBOX_STATE_DIR": directory.url.appending(path: "state").path] }
 
     init() throws {
         directory = try SpecDirectory()
-    }
-
-    private func voidbox(_ arguments: String...) async throws -> VoidBoxProcess.Result {
-        try await VoidBoxProcess.start(arguments, environment: environment).end()
     }
 
     /// The run that began last, once its program is there.
@@ -115,10 +105,10 @@ import Testing
         let deadline = ContinuousClock.now + .seconds(60)
         while ContinuousClock.now < deadline {
             let rows = try JSONSerialization.jsonObject(
-                with: Data(try await voidbox("ps", "--output", "json").output.utf8)
+                with: Data(try await directory.voidbox("ps", "--output", "json").output.utf8)
             )
             if let row = (rows as? [[String: Any]])?.first, let id = row["id"] as? String,
-                let pid = row["pid"] as? Int32, try await voidbox("events", id).output.contains("box.started")
+                let pid = row["pid"] as? Int32, try await directory.voidbox("events", id).output.contains("box.started")
             {
                 return (id, pid)
             }
@@ -130,16 +120,16 @@ import Testing
         async let first = talk(
             ["shell", "--mode", "mock", "sleep", "600"],
             #"[{"wait": "the terminal is shown elsewhere now"}, {"end": true}]"#,
-            environment: environment
+            environment: directory.environment
         )
         let (id, _) = try await run()
         async let second = talk(
             ["attach", id],
             #"[{"wait": "error: cancelled: by voidbox cancel"}, {"end": true}]"#,
-            environment: environment
+            environment: directory.environment
         )
         #expect(try await first.status == 1)
-        #expect(try await voidbox("cancel", id).status == 0)
+        #expect(try await directory.voidbox("cancel", id).status == 0)
         #expect(try await second.status == 130)
     }
 
@@ -147,7 +137,7 @@ import Testing
         async let first = talk(
             ["shell", "--mode", "mock", "head", "-c", "1000000000000", "/dev/zero"],
             #"[{"end": true}]"#,
-            environment: environment
+            environment: directory.environment
         )
         let (id, holder) = try await run()
         let stat = try #require(HostFacts.text(of: "/proc/\(holder)/stat"))
@@ -162,7 +152,7 @@ import Testing
         let third = try come(to: id, saying: Self.size)
         try second.read(4 << 20)
         // Now nobody reads.
-        #expect(try await voidbox("cancel", id).status == 0)
+        #expect(try await directory.voidbox("cancel", id).status == 0)
         _ = consume third
         kill(standing, SIGKILL)
         #expect(try await first.status == 128 + SIGKILL)
@@ -172,13 +162,13 @@ import Testing
         async let shell = talk(
             ["shell", "--mode", "mock", "sleep", "600"],
             #"[{"wait": "interrupted; the box was stopped"}, {"end": true}]"#,
-            environment: environment
+            environment: directory.environment
         )
         let (id, _) = try await run()
         _ = try come(to: id, saying: [])
         let restored: [UInt8] = [5, 0, 0, 0, 0]
         #expect(try come(to: id, saying: restored).readToEnd().isEmpty)
-        #expect(try await voidbox("cancel", id).status == 0)
+        #expect(try await directory.voidbox("cancel", id).status == 0)
         #expect(try await shell.status == 130)
     }
 
@@ -186,7 +176,7 @@ import Testing
         async let shell = talk(
             ["shell", "--mode", "mock", "sleep", "600"],
             #"[{"wait": "the terminal is shown elsewhere now"}, {"end": true}]"#,
-            environment: environment
+            environment: directory.environment
         )
         let (id, _) = try await run()
         let typist = try come(to: id, saying: Self.size)
@@ -198,7 +188,7 @@ import Testing
         let told = try typist.readToEnd()
         #expect(String(decoding: told, as: UTF8.self).contains("the last of it was not taken"))
         #expect(try await shell.status == 1)
-        #expect(try await voidbox("cancel", id).status == 0)
+        #expect(try await directory.voidbox("cancel", id).status == 0)
     }
 
     private static let size: [UInt8] = [2, 0, 0, 0, 4, 0, 80, 0, 24]
@@ -243,12 +233,16 @@ import Testing
         async let shell = talk(
             ["shell", "--mode", "mock", "sleep", "600"],
             #"[{"wait": "the process that held the box has ended"}, {"end": true}]"#,
-            environment: environment
+            environment: directory.environment
         )
         let (id, holder) = try await run()
         kill(holder, SIGKILL)
         #expect(try await shell.status == 125)
-        let gone = try await talk(["attach", id], #"[{"wait": "has ended"}, {"end": true}]"#, environment: environment)
+        let gone = try await talk(
+            ["attach", id],
+            #"[{"wait": "has ended"}, {"end": true}]"#,
+            environment: directory.environment
+        )
         #expect(gone.status == 2)
     }
 
@@ -262,13 +256,13 @@ import Testing
             workflow: {steps: [{name: sleeps, run: {program: sleep, args: ["600"]}}]}
             """
         )
-        let command = try await VoidBoxProcess.start(["run", "--file", file], environment: environment)
+        let command = try await VoidBoxProcess.start(["run", "--file", file], environment: directory.environment)
         try await command.waitForError("step sleeps started")
         let (id, _) = try await run()
         let result = try await talk(
             ["attach", id],
             #"[{"wait": "has no terminal"}, {"end": true}]"#,
-            environment: environment
+            environment: directory.environment
         )
         #expect(result.status == 2)
         command.send(Signal.interrupt)

@@ -90,6 +90,20 @@ final class SpecDirectory: Sendable {
         try? FileManager.default.removeItem(at: url)
     }
 
+    /// Where runs are recorded that belong together.
+    var state: String { url.appending(path: "state").path }
+    var environment: [String: String] { ["VOIDBOX_STATE_DIR": state] }
+
+    /// Starts `voidbox` with its runs recorded here.
+    func start(_ arguments: String..., environment: [String: String] = [:]) async throws -> TestProcess {
+        try await VoidBoxProcess.start(arguments, environment: self.environment.merging(environment) { $1 })
+    }
+
+    /// The same to its end.
+    func voidbox(_ arguments: String...) async throws -> VoidBoxProcess.Result {
+        try await VoidBoxProcess.start(arguments, environment: environment).end()
+    }
+
     /// Writes a file and returns its path.
     func write(_ name: String, _ text: String) throws -> String {
         let file = url.appending(path: name)
