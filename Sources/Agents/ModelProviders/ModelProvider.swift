@@ -45,8 +45,9 @@ package struct ModelProvider: Sendable {
         }
         if settings.script != nil { throw .notForProvider(key: "script", provider: kind.rawValue) }
         // A login is for Anthropic's endpoint; a specification of somebody else's could name another.
-        if kind == .claudePersonal, settings.baseURL != nil {
-            throw .notForProvider(key: "base_url", provider: kind.rawValue)
+        if kind == .claudePersonal {
+            if settings.baseURL != nil { throw .notForProvider(key: "base_url", provider: kind.rawValue) }
+            if settings.apiKeyEnv != nil { throw .notForProvider(key: "api_key_env", provider: kind.rawValue) }
         }
         guard let address = settings.baseURL ?? kind.defaultBaseURL else {
             throw .missingBaseURL(provider: kind.rawValue)
@@ -179,10 +180,7 @@ extension ModelProvider.Kind {
         named variable: String?,
         in environment: [String: String],
     ) throws(ModelProviderError) -> ModelCredential {
-        if self == .claudePersonal {
-            guard variable == nil else { throw .notForProvider(key: "api_key_env", provider: rawValue) }
-            return .login(try ClaudeLogin(environment: environment).token)
-        }
+        if self == .claudePersonal { return .login(try ClaudeLogin(environment: environment).token) }
         guard let name = variable ?? defaultKeyVariable else { return .none }
         guard let key = environment[name], !key.isEmpty else {
             throw .missingKey(variable: name, provider: rawValue)

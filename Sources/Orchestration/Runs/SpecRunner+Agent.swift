@@ -22,7 +22,6 @@ extension SpecRunner {
         let kit = try await AgentKit(agent.skills, file: file, environment: environment)
         let schema = try outputSchema(agent)
         for warning in kit.warnings { await warn(warning, &report) }
-        if let warning = provider.warning { await warn(warning, &report) }
         let service = agent.mode == .service ? service(agent) : nil
         var task = AgentTask(program: name.rawValue, prompt: agent.prompt)
         task.input = input
@@ -34,31 +33,27 @@ extension SpecRunner {
         if let seconds = agent.timeoutSeconds { task.timeout = .seconds(seconds) }
         if let path = agent.outputFile { task.outputFile = path }
         task.isService = service != nil
-        let model = AgentModel(name: name, provider: provider, broker: try await startBroker(provider))
-        var needsBox = true
-        while needsBox {
-            do {
-                needsBox = false
-                try await withBox(agent: name, &report) { box, report in
-                    try await requirePrograms(agent.skills, of: name, in: box)
-                    try await run(task, agent, kit, model, service, in: box, &report)
-                }
-            } catch {
-                if let service {
+        try await withBroker(for: provider, &report) { [task] broker, report in
+            let model = AgentModel(name: name, provider: provider, broker: broker)
+            var needsBox = true
+            while needsBox {
+                do {
+                    needsBox = false
+                    try await withBox(agent: name, &report) { box, report in
+                        try await requirePrograms(agent.skills, of: name, in: box)
+                        try await run(task, agent, kit, model, service, in: box, &report)
+                    }
+                } catch {
+                    guard let service else { throw error }
                     await report.take(service)
                     // A box that is gone is replaced by a fresh one, where the rule says so.
-                    if let error = error as? SandboxError, await service.mayReplaceBox(after: error),
-                        (try? await service.goesOn(after: RunFailure(error))) == true
-                    {
-                        needsBox = true
-                        continue
-                    }
+                    guard let gone = error as? SandboxError, await service.mayReplaceBox(after: gone),
+                        (try? await service.goesOn(after: RunFailure(gone))) == true
+                    else { throw error }
+                    needsBox = true
                 }
-                await model.broker.close()
-                throw error
             }
         }
-        await model.broker.close()
     }
 
     /// What an agent needs to reach its model.
@@ -144,14 +139,28 @@ extension SpecRunner {
         return AgentService(agent.restart, output: output, stage: stage, timing: serviceTiming, observe: observe)
     }
 
-    func startBroker(_ provider: ModelProvider) async throws -> ModelBroker {
+    /// Hands `body` the broker for its boxes, and closes it whatever happens.
+    func withBroker(
+        for provider: ModelProvider,
+        _ report: inout RunReport,
+        _ body: (ModelBroker, inout RunReport) async throws -> Void,
+    ) async throws {
+        if let warning = provider.warning { await warn(warning, &report) }
+        let broker: ModelBroker
         do {
-            return try await ModelBroker.start(provider: provider, logger: logger) { [observe, spec] failure in
+            broker = try await ModelBroker.start(provider: provider, logger: logger) { [observe, spec] failure in
                 await observe(.warning(box: spec.name, provider.describe(failure)))
             }
         } catch {
             throw RunFailure(.usage, "\(error)")
         }
+        do {
+            try await body(broker, &report)
+        } catch {
+            await broker.close()
+            throw error
+        }
+        await broker.close()
     }
 
     func provider() throws -> ModelProvider {

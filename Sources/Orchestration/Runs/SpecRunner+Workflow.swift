@@ -15,9 +15,7 @@ extension SpecRunner {
             }
         }
         let provider = try provider()
-        if let warning = provider.warning { await warn(warning, &report) }
-        let broker = try await startBroker(provider)
-        do {
+        try await withBroker(for: provider, &report) { broker, report in
             try await withBox(agent: agent, &report) { box, report in
                 let attachment = try await broker.attach(to: box)
                 // What a step needs to call the agent as a run of kind agent would.
@@ -44,10 +42,6 @@ extension SpecRunner {
                 report.charge(usage)
                 try outcome.get()
             }
-            await broker.close()
-        } catch {
-            await broker.close()
-            throw error
         }
     }
 

@@ -83,12 +83,15 @@ struct BoxOptions: ParsableArguments {
     }
 
     /// Boots the box, hands it to `body`, and stops it, also on Ctrl-C.
+    ///
+    /// - Parameter known: What `spec` has returned to who needed it before.
     func withBox<Result: Sendable>(
+        of known: Spec? = nil,
         _ body: @escaping @Sendable (any SandboxInstance) async throws -> Result
     ) async throws -> Result {
         let environment = ProcessInfo.processInfo.environment
         do {
-            let spec = try spec()
+            let spec = try known ?? spec()
             let base = file ?? FileManager.default.currentDirectoryPath + "/-"
             let host = try HostBox(of: spec, file: base, agent: agent, environment: environment)
             if spec.sandbox.mode == .mock {

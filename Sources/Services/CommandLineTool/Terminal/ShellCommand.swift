@@ -145,7 +145,7 @@ struct ShellCommand: AsyncParsableCommand {
         record?.observe(.booting(box: spec.name, backend: backend))
         let outcome: Result<ExecExit, any Error>
         do {
-            let exit = try await box.withBox { [request, name = spec.name] box in
+            let exit = try await box.withBox(of: spec) { [request, name = spec.name] box in
                 record?.observe(.ready(box: name, after: .now - start))
                 return try await holder.show(try await box.exec(request))
             }

@@ -30,9 +30,7 @@ public struct Retry: Hashable, Sendable {
     var value: JSONValue {
         var retry = Document()
         retry.number("max_attempts", attempts)
-        retry.milliseconds("initial_delay_ms", delay)
-        retry["backoff"] = .number(factor)
-        retry.milliseconds("max_delay_ms", maxDelay)
+        retry.delays(from: delay, times: factor, upTo: maxDelay)
         return retry.value
     }
 }
@@ -79,10 +77,17 @@ public struct Restart: Hashable, Sendable {
         var restart = Document()
         restart.text("policy", rule.rawValue)
         restart.number("max_restarts", limit)
-        restart.milliseconds("initial_delay_ms", delay)
-        restart["backoff"] = .number(factor)
-        restart.milliseconds("max_delay_ms", maxDelay)
+        restart.delays(from: delay, times: factor, upTo: maxDelay)
         return restart.value
+    }
+}
+
+extension Document {
+    /// The waits between attempts, and before restarts.
+    fileprivate mutating func delays(from first: Duration, times factor: Double, upTo longest: Duration) {
+        milliseconds("initial_delay_ms", first)
+        self["backoff"] = .number(factor)
+        milliseconds("max_delay_ms", longest)
     }
 }
 
