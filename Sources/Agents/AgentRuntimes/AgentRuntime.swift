@@ -4,6 +4,8 @@ internal import Skills
 
 /// How one kind of agent is launched and listened to. What is the same for all of them is `AgentRun`'s.
 package protocol AgentRuntime: Sendable {
+    /// Variables of everything in the box, which the user's own go before.
+    var boxEnvironment: [String: String] { get }
     /// What must be in the box before the agent starts: its settings, skills and servers, where it looks for them.
     func files(for task: AgentTask) -> [AgentFile]
     func request(for task: AgentTask, turn: AgentTurn) -> ExecRequest
@@ -12,6 +14,12 @@ package protocol AgentRuntime: Sendable {
     func makeParser() -> any AgentStreamParser
     /// True where the usage that it tells when it goes on with a session covers all of the session.
     var usageCoversSession: Bool { get }
+}
+
+extension AgentRuntime {
+    package var boxEnvironment: [String: String] { [:] }
+    /// How long an agent waits for an MCP server: in a box all is cold, and an emulated one is slow.
+    static var serverStartLimit: Duration { .seconds(120) }
 }
 
 /// One launch of the agent.

@@ -36,6 +36,11 @@ package struct ClaudeCodeRuntime: AgentRuntime {
         return files
     }
 
+    package var boxEnvironment: [String: String] {
+        // Milliseconds; without it, Claude Code goes on after 30 s without the server's tools.
+        ["MCP_TIMEOUT": String(Self.serverStartLimit.components.seconds * 1000)]
+    }
+
     package func request(for task: AgentTask, turn: AgentTurn) -> ExecRequest {
         // The prompt goes through stdin: one argument holds at most 128 KiB.
         var request = request(for: task, ["-p", "--output-format", "stream-json", "--verbose"])

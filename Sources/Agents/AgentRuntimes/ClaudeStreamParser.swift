@@ -57,7 +57,17 @@ package struct ClaudeStreamParser: AgentStreamParser {
         guard object["subtype"]?.stringValue ?? "init" == "init" else { return [] }
         result.sessionID = object["session_id"]?.stringValue ?? result.sessionID
         result.model = object["model"]?.stringValue ?? result.model
-        return [.started(session: result.sessionID, model: result.model)]
+        return [.started(session: result.sessionID, model: result.model)] + missingServers(object["mcp_servers"])
+    }
+
+    /// The agent goes on without the tools of a server that it could not reach.
+    private func missingServers(_ servers: JSONValue?) -> [AgentEvent] {
+        (servers?.arrayValue ?? []).compactMap { server in
+            guard let name = server["name"]?.stringValue, let status = server["status"]?.stringValue,
+                !["connected", "disabled"].contains(status)
+            else { return nil }
+            return .warning("MCP server \(name) gives the agent no tools: \(status)")
+        }
     }
 
     private mutating func assistant(_ message: JSONValue?) -> [AgentEvent] {

@@ -53,6 +53,7 @@ package struct CodexRuntime: AgentRuntime {
         }
         for server in task.mcpServers {
             lines += ["", "[mcp_servers.\(TOML.text(server.name))]"]
+            lines.append("startup_timeout_sec = \(Self.serverStartLimit.components.seconds)")
             switch server.transport {
             case .stdio(let command, let args, let env):
                 lines.append("command = \(TOML.text(command))")

@@ -1,3 +1,4 @@
+internal import AgentRuntimes
 internal import Foundation
 internal import LinuxSystem
 internal import Primitives
@@ -38,7 +39,7 @@ package struct BoxBuilder: Sendable {
         configuration.vcpus = sandbox.vcpus
         configuration.network = sandbox.network ? .user : .none
         let (variables, missing) = sandbox.resolvedEnvironment(host: environment)
-        configuration.environment = variables
+        configuration.environment = (agent?.runtime.boxEnvironment ?? [:]).merging(variables) { $1 }
         configuration.shares = try sandbox.mounts.map { try share($0) }
         if let repeated = Self.firstRepeat(sandbox.mounts.map(\.guest)) {
             throw RunFailure(.usage, "two directories are to be mounted at \(repeated)")

@@ -72,11 +72,13 @@ import Testing
                 wire_api = "responses"
 
                 [mcp_servers."local"]
+                startup_timeout_sec = 120
                 command = "/bin/s"
                 args = ["a b", "\"q\""]
                 env = { "K" = "v\n" }
 
                 [mcp_servers."relay"]
+                startup_timeout_sec = 120
                 url = "http://127.0.0.1:9/mcp/relay"
                 http_headers = { "Authorization" = "Bearer t" }
 

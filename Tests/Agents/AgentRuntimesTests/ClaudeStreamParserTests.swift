@@ -47,6 +47,17 @@ import Testing
         #expect(result.toolCalls.map(\.name) == ["Bash"])
     }
 
+    @Test func `a server that the agent could not reach is told`() throws {
+        let line = """
+            {"type":"system","subtype":"init","session_id":"s","model":"m","mcp_servers":[{"name":"a","status":"connected"},{"name":"b","status":"failed"}]}
+            """
+        #expect(
+            try parse(line).events == [
+                .started(session: "s", model: "m"), .warning("MCP server b gives the agent no tools: failed"),
+            ]
+        )
+    }
+
     @Test func `pieces of any size give the same, characters across pieces included`() throws {
         let whole = try parse(Self.transcript).events
         var generator = SystemRandomNumberGenerator()

@@ -57,7 +57,7 @@ import Testing
             sandbox:
               memory_mb: 3072
               vcpus: 2
-              env: {MCP_TIMEOUT: "120000"}
+              env: {MCP_TIMEOUT: "600000"}
               mounts: [{host: "\(packages)", guest: /srv/python}, {host: servers, guest: /srv/servers}]
             llm: {provider: scripted, script: turns.yaml}
             agent:
