@@ -20,12 +20,13 @@ import Testing
     }
 
     @Test func `a program's terminal has the user's size and keys, and its status is passed on`() async throws {
+        // Only who is begun has the terminal: before, an interrupt would go to the shell alone.
         let result = try await shell(
             ["--file", Repository.example("interactive.yaml"), "sh"],
             """
-            [{"wait": "$"}, {"type": "stty size\\r"}, {"wait": "30 100"}, {"resize": [90, 25]}, {"type": "sleep 1000\\r"},
-             {"wait": "sleep 1000"}, {"type": "\\u0003"}, {"wait": "$"}, {"type": "stty size\\r"}, {"wait": "25 90"},
-             {"type": "exit 7\\r"}, {"end": true}]
+            [{"wait": "$"}, {"type": "stty size\\r"}, {"wait": "30 100"}, {"wait": "$"}, {"resize": [90, 25]},
+             {"type": "sh -c 'echo beg$0; exec sleep 1000' un\\r"}, {"wait": "begun"}, {"type": "\\u0003"}, {"wait": "$"},
+             {"type": "stty size\\r"}, {"wait": "25 90"}, {"type": "exit 7\\r"}, {"end": true}]
             """
         )
         #expect(result.status == 7, "\(result.output) \(result.errors)")

@@ -45,27 +45,32 @@ import Testing
     private typealias Actions = (cancel: @Sendable () -> Void, wake: @Sendable () -> Void)
 
     /// Cancels and wakes at the same moment, many times over, on two threads that are nobody's pool: what hangs is they.
+    /// A busy host gets through fewer rounds in the time; stuck is who does not get through one.
     private func race(rounds: Int = 5000, _ make: @escaping @Sendable (@escaping @Sendable () -> Void) -> Actions)
         async throws
     {
         let meeting = Meeting()
         let (done, finish) = AsyncStream.makeStream(of: Void.self)
+        let end = ContinuousClock.now + .seconds(20)
         Thread.detachNewThread {
             for round in 1...rounds {
+                let isLast = round == rounds || .now > end
                 let flag = Flag()
                 let actions = make { flag.set() }
                 while !flag.isSet { sched_yield() }
                 meeting.wake.withLock { $0 = actions.wake }
                 // The task needs a moment from here to its wait: another one each round.
                 for _ in 0..<(round % 50) * 20 { _ = flag.isSet }
+                if isLast { meeting.last.store(round, ordering: .releasing) }
                 meeting.round.store(round, ordering: .releasing)
                 actions.cancel()
                 while meeting.answered.load(ordering: .acquiring) < round { sched_yield() }
+                if isLast { break }
             }
             finish.yield()
         }
         Thread.detachNewThread {
-            for round in 1...rounds {
+            for round in 1...rounds where round <= meeting.last.load(ordering: .acquiring) {
                 var spins = 0
                 while meeting.round.load(ordering: .acquiring) < round {
                     spins += 1
@@ -79,7 +84,11 @@ import Testing
         let isDone = await withTaskGroup(of: Bool.self) { group in
             group.addTask { await done.first { _ in true } != nil }
             group.addTask {
-                try? await Task.sleep(for: .seconds(60))
+                var seen = 0
+                repeat {
+                    seen = meeting.round.load(ordering: .relaxed)
+                    try? await Task.sleep(for: .seconds(60))
+                } while !Task.isCancelled && meeting.round.load(ordering: .relaxed) > seen
                 return false
             }
             defer { group.cancelAll() }
@@ -93,6 +102,7 @@ import Testing
 private final class Meeting: Sendable {
     let round = Atomic(0)
     let answered = Atomic(0)
+    let last = Atomic(Int.max)
     let wake = Mutex<(@Sendable () -> Void)?>(nil)
 }
 
