@@ -159,7 +159,7 @@ let table: [Module] = [
         layer: .agents,
         uses: ["JSONCoding", "JSONSchema", "Primitives", "Sandboxing", "Skills"],
         tested: true,
-        testUses: ["JSONCoding", "JSONSchema", "Primitives", "SandboxMock", "Sandboxing", "Skills"],
+        testUses: ["JSONCoding", "JSONSchema", "Primitives", "SandboxMock", "Sandboxing", "Skills", "TestSupport"],
     ),
     Module(
         name: "BoxHTTP",

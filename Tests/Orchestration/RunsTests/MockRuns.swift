@@ -101,3 +101,8 @@ func standIn(
     }
     return ["claudio": program]
 }
+
+/// A workflow in a mock box. Its steps are indented by four spaces.
+func workflow(_ steps: String, _ more: String = "") -> String {
+    "kind: workflow\nname: flow\nsandbox: {mode: mock}\nworkflow:\n  steps:\n\(steps)\n\(more)\n"
+}

@@ -226,19 +226,16 @@ import Testing
             return .code(0)
         }
         let report = try await runs.run(
-            """
-            kind: workflow
-            name: flow
-            sandbox: {mode: mock}
-            workflow:
-              steps:
-                - name: server
-                  run: {program: claudio}
-                  mode: service
-                  ready: {log_contains: listening}
-                  restart: {initial_delay_ms: 1}
-                - {name: client, run: {program: client}, depends_on: [server]}
-            """,
+            workflow(
+                """
+                    - name: server
+                      run: {program: claudio}
+                      mode: service
+                      ready: {log_contains: listening}
+                      restart: {initial_delay_ms: 1}
+                    - {name: client, run: {program: client}, depends_on: [server]}
+                """
+            ),
             programs: programs.merging(["client": client]) { $1 },
         ) { event in
             if case .stageStarted(let stage, 2) = event, stage.name == "server" { isUpAgain.open() }
@@ -259,17 +256,14 @@ import Testing
             return .code(1)
         }
         let report = try await runs.run(
-            """
-            kind: workflow
-            name: flow
-            sandbox: {mode: mock}
-            workflow:
-              steps:
-                - name: server
-                  run: {program: claudio}
-                  mode: service
-                  restart: {max_restarts: 2, initial_delay_ms: 0}
-            """,
+            workflow(
+                """
+                    - name: server
+                      run: {program: claudio}
+                      mode: service
+                      restart: {max_restarts: 2, initial_delay_ms: 0}
+                """
+            ),
             programs: program,
         )
         #expect(report.stageResults[0].restarts == 2, "\(report)")

@@ -8,10 +8,6 @@ import Testing
 @testable import Runs
 
 @Suite("Workflows in mock boxes", .timeLimit(.minutes(10))) struct WorkflowTests {
-    private func workflow(_ steps: String, _ more: String = "") -> String {
-        "kind: workflow\nname: flow\nsandbox: {mode: mock}\nworkflow:\n  steps:\n\(steps)\n\(more)\n"
-    }
-
     private func statuses(_ report: RunReport) -> [String] {
         report.stageResults.map { "\($0.name) \($0.status.rawValue)" }
     }
