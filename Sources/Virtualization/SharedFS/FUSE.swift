@@ -95,7 +95,6 @@ enum FUSE {
         /// Cached pages go when the attributes show that the host changed the file.
         static let autoInvalidateData = InitFlags(rawValue: 1 << 12)
         static let doReaddirplus = InitFlags(rawValue: 1 << 13)
-        static let readdirplusAuto = InitFlags(rawValue: 1 << 14)
         static let asyncDirectIO = InitFlags(rawValue: 1 << 15)
         static let parallelDirectoryOperations = InitFlags(rawValue: 1 << 18)
         static let maxPages = InitFlags(rawValue: 1 << 22)

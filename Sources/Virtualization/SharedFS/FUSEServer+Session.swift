@@ -67,8 +67,9 @@ extension FUSEServer {
         let readAhead: UInt32 = try request.integer()
         let offered = FUSE.InitFlags(rawValue: try request.integer())
         session = .ofThisProcess
+        // Attributes with every name, whether or not they are asked for soon: a look at one file costs the guest more.
         var wanted: FUSE.InitFlags = [
-            .asyncRead, .atomicTruncate, .bigWrites, .autoInvalidateData, .doReaddirplus, .readdirplusAuto,
+            .asyncRead, .atomicTruncate, .bigWrites, .autoInvalidateData, .doReaddirplus,
             .asyncDirectIO, .parallelDirectoryOperations, .maxPages, .handleKillPrivileges2,
         ]
         if options.sharesLocks { wanted.formUnion([.posixLocks, .flockLocks]) }

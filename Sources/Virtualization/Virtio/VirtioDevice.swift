@@ -110,6 +110,11 @@ extension VirtioDeviceContext {
                 }
             }
         } while !isBlocked && queue.awaitRequest()
+        tell(of: queue)
+    }
+
+    /// Tells the driver of what was finished, if it wants to hear.
+    package func tell(of queue: VirtQueue) {
         if queue.takesInterrupt() { interrupt.raise(.usedBuffer) }
     }
 }

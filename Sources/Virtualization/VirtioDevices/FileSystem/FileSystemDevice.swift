@@ -16,6 +16,9 @@ package final class FileSystemDevice: VirtioDevice {
     /// Of the device's name, section 5.11.4.
     package static let maxTag = 36
     private static let replyHeaderLength = 16
+    /// How long a `FUSE_FORGET` waits for other requests while they come thick.
+    package static let lull = Duration.milliseconds(5)
+    private static let highPriority = 0
 
     /// `tag` is what the guest mounts it by, at most `maxTag` bytes.
     package static func description(tag: String) -> VirtioDeviceDescription {
@@ -28,6 +31,9 @@ package final class FileSystemDevice: VirtioDevice {
     private let context: VirtioDeviceContext
     private let server: FUSEServer
     private var queues: [VirtQueue?] = []
+    /// Set while the driver is not asked for kicks of the queue of high priority.
+    private var timer: EventLoop.Timer?
+    private var hasForgotten = false
 
     package init(_ context: VirtioDeviceContext, _ server: FUSEServer) {
         self.context = context
@@ -38,12 +44,40 @@ package final class FileSystemDevice: VirtioDevice {
         self.queues = queues
     }
 
-    package func notified(queue: Int) throws {
-        guard queues.indices.contains(queue), let queue = queues[queue] else { return }
-        try context.drain(queue, serve)
+    /// The queue of high priority carries `FUSE_FORGET`, one for each file that the guest drops, and nobody waits for one. So the
+    /// first is served at once, and those behind it together with other requests, or after a lull: a kick and an interrupt for
+    /// each would cost the guest as much as the requests that it waits for.
+    package func notified(queue index: Int) throws {
+        guard queues.indices.contains(index), let queue = queues[index] else { return }
+        if index == Self.highPriority || timer != nil { try forget() }
+        if index != Self.highPriority { try context.drain(queue, serve) }
+    }
+
+    private func forget() throws {
+        guard let queue = queues[Self.highPriority] else { return }
+        while let chain = try queue.next() {
+            queue.finish(chain, written: try serve(chain) ?? 0)
+            hasForgotten = true
+        }
+        if timer != nil { return }
+        timer = context.loop.schedule(after: Self.lull) { [unowned self] in
+            timer = nil
+            context.attempt(endLull)
+        }
+    }
+
+    private func endLull() throws {
+        guard let queue = queues.first ?? nil else { return }
+        if hasForgotten || queue.awaitRequest() {
+            hasForgotten = false
+            try forget()
+        }
+        context.tell(of: queue)
     }
 
     package func reset() {
+        if let timer { context.loop.cancel(timer) }
+        timer = nil
         queues = []
         server.reset()
     }
@@ -51,7 +85,9 @@ package final class FileSystemDevice: VirtioDevice {
     // MARK: Saved state
 
     package func save() -> State {
-        State(server.progress)
+        // Whoever goes on from here knows nothing of what was not told.
+        if let queue = queues.first ?? nil { context.tell(of: queue) }
+        return State(server.progress)
     }
 
     package func restore(_ state: State) throws {
