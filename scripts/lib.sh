@@ -34,6 +34,22 @@ need() { # COMMAND DEBIAN_PACKAGE
     command -v "$1" > /dev/null || die "$1 is missing; run: apt-get install $2 (or: make setup)" 3
 }
 
+# The failures that a run of the tests' program wrote to a file of events, so that a long run's last lines name them.
+tell_failures() { # FILE
+    python3 -c '
+import json, sys
+
+for line in open(sys.argv[1]):
+    try:
+        event = json.loads(line)["payload"]
+    except ValueError:
+        continue  # The last line of a program that was killed.
+    if event.get("kind") == "issueRecorded" and not event["issue"]["isKnown"]:
+        texts = [message["text"] for message in event["messages"]]
+        print("failed:", event.get("testID", "no test"), *texts, sep="\n    ")
+' "$1" >&2
+}
+
 # The first 16 digits of a hash over all arguments (text) and standard input.
 key_of() {
     { printf '%s\n' "$@"; cat; } | sha256sum | cut -c1-16

@@ -2,8 +2,8 @@ extension SandboxInstance {
     /// An error of a call, with the reason if the box has ended: the channel tells first, and the machine's end tells more.
     /// Waits for that end at most two seconds.
     package func explained(_ error: any Error) async -> any Error {
-        guard let error = error as? SandboxError, error.code == .machineEnded, let end = await end(within: .seconds(2))
-        else { return error }
+        guard let error = error as? SandboxError, error.code == .machineEnded else { return error }
+        let end = await end(within: .seconds(2))?.description ?? "its agent closed the channel, and its machine runs on"
         return SandboxError(.machineEnded, resource: error.resource, "\(error.message): \(end)", cause: error)
     }
 

@@ -46,8 +46,9 @@ struct NeighbourTests {
             print("exec beside a storm: alone \(Self.figures(alone)), beside \(Self.figures(beside))")
             #expect(Self.p99(beside) < Self.limit(alone: alone))
         } catch {
+            let explained = await box.explained(error)
             await box.stop(grace: .zero)
-            throw error
+            throw explained
         }
         await box.stop(grace: .seconds(2))
     }

@@ -110,7 +110,13 @@ package final class GuestClient: Sendable {
                 resource: resource,
                 "the guest agent of box \"\(box)\" broke the protocol: \(violation)",
             )
-        case .closed:
+        case .closed(.failed(let reason)):
+            return SandboxError(
+                .machineEnded,
+                resource: resource,
+                "the channel to box \"\(box)\" failed before the call was answered: \(reason)",
+            )
+        case .closed(.closedHere), .closed(.closedByPeer):
             return SandboxError(.machineEnded, resource: resource, "box \"\(box)\" ended before the call was answered")
         }
     }
