@@ -34,7 +34,8 @@ need() { # COMMAND DEBIAN_PACKAGE
     command -v "$1" > /dev/null || die "$1 is missing; run: apt-get install $2 (or: make setup)" 3
 }
 
-# The failures that a run of the tests' program wrote to a file of events, so that a long run's last lines name them.
+# The failures that a run of the tests' program wrote to a file of events, a short paragraph each, so that a long run's last
+# lines name them.
 tell_failures() { # FILE
     python3 -c '
 import json, sys
@@ -45,8 +46,9 @@ for line in open(sys.argv[1]):
     except ValueError:
         continue  # The last line of a program that was killed.
     if event.get("kind") == "issueRecorded" and not event["issue"]["isKnown"]:
-        texts = [message["text"] for message in event["messages"]]
-        print("failed:", event.get("testID", "no test"), *texts, sep="\n    ")
+        print("failed:", event.get("testID", "no test"))
+        for message in event["messages"][:3]:
+            print("    " + message["text"].partition("\n")[0][:300])
 ' "$1" >&2
 }
 

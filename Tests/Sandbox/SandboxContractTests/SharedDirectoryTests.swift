@@ -23,11 +23,7 @@ import Testing
         }
     }
 
-    @Test(
-        // In an emulated machine its box ended in the middle of some runs, for a cause that is not found yet.
-        .enabled(if: ProcessInfo.processInfo.environment["VOIDBOX_STRESS"] == "1", "runs alone: make stress-kvm"),
-        arguments: ContractBackend.withMappedShares
-    )
+    @Test(arguments: ContractBackend.withMappedShares)
     func `a writable directory passes the checks of POSIX`(_ backend: ContractBackend) async throws {
         try await check(backend, .ofAnotherUserOnDisk, as: "sandbox", atLeast: 55)
     }

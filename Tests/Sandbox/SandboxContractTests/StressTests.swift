@@ -6,7 +6,7 @@ import Synchronization
 import Testing
 
 /// Many machines, in a row, at once, and killed. What they leave behind can be told only in a process that does nothing else,
-/// so `scripts/test-kvm` starts one for this suite.
+/// so `scripts/stress-kvm` starts one for this suite.
 @Suite(
     "Stress",
     .serialized,
