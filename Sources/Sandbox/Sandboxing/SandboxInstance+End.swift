@@ -3,10 +3,8 @@ extension SandboxInstance {
     /// Waits for that end at most two seconds.
     package func explained(_ error: any Error) async -> any Error {
         guard let error = error as? SandboxError, error.code == .machineEnded else { return error }
-        let message =
-            await end(within: .seconds(2)).map { "\(error.message): \($0)" }
-            ?? "its agent closed the channel before the call was answered; its machine still runs"
-        return SandboxError(.machineEnded, resource: error.resource, message, cause: error)
+        let end = await end(within: .seconds(2)).map { ": \($0)" } ?? "; its machine still runs"
+        return SandboxError(.machineEnded, resource: error.resource, error.message + end, cause: error)
     }
 
     private func end(within limit: Duration) async -> SandboxExit? {

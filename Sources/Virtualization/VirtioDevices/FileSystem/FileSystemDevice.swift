@@ -78,6 +78,7 @@ package final class FileSystemDevice: VirtioDevice {
     package func reset() {
         if let timer { context.loop.cancel(timer) }
         timer = nil
+        hasForgotten = false
         queues = []
         server.reset()
     }
