@@ -22,7 +22,7 @@ package struct FUSERequest: Sendable {
     package static let maxLength = 40 + 16 + 256 + 65536
 
     /// How much of a request of `length` bytes is header and arguments; the rest is file data, which is only ever handed to
-    /// `FUSEData`. Nil where the request is longer than any may be. `header` is its first 40 bytes.
+    /// `FUSEData`. Nil where the request is longer than any may be. `header` is its start, 40 bytes or more.
     package static func controlLength(header: [UInt8], length: Int) -> Int? {
         // The operation is the second field, in little endian.
         guard header.count >= headerLength else { return length <= maxLength ? length : nil }

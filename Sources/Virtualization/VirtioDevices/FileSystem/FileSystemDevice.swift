@@ -99,19 +99,14 @@ package final class FileSystemDevice: VirtioDevice {
 
     private func serve(_ chain: DescriptorChain) throws -> Int? {
         let count = chain.readableCount
-        let header = chain.read(upTo: FUSERequest.headerLength)
-        guard let controlCount = FUSERequest.controlLength(header: header, length: count) else {
+        // Most requests are no longer. What was read counts, whatever the guest makes of it meanwhile.
+        var request = chain.read(upTo: FUSERequest.writeHeaderLength)
+        guard let controlCount = FUSERequest.controlLength(header: request, length: count) else {
             throw Violation.requestTooLong(count: count)
         }
-        var data = ChainData(
-            input: chain.readable.withoutFirstBytes(controlCount),
-            output: chain.writable.withoutFirstBytes(Self.replyHeaderLength),
-        )
-        // The header was read before, and may be another by now: only this copy counts.
-        let request =
-            header
-            + chain.readable.withoutFirstBytes(header.count).firstBytes(controlCount - header.count)
-            .flatMap { $0.read() }
+        let rest = chain.readable.withoutFirstBytes(request.count).firstBytes(controlCount - request.count)
+        for range in rest { request += range.read() }
+        var data = ChainData(chain: chain, controlCount: controlCount, replyHeaderLength: Self.replyHeaderLength)
         let room = chain.writableCount
         guard let reply = try server.handle(request, replyCapacity: room, data: &data) else { return 0 }
         guard chain.write(reply) == reply.count else {
@@ -124,15 +119,16 @@ package final class FileSystemDevice: VirtioDevice {
 
 /// File data in the buffers of a request, which moves without a copy.
 private struct ChainData: FUSEData {
-    let input: [GuestRange]
-    let output: [GuestRange]
+    let chain: DescriptorChain
+    let controlCount: Int
+    let replyHeaderLength: Int
 
     mutating func read(
         from file: borrowing OwnedFD,
         at offset: UInt64,
         count: Int,
     ) throws(SyscallError) -> Int {
-        try file.read(into: output.firstBytes(count), at: offset)
+        try file.read(into: chain.writable.withoutFirstBytes(replyHeaderLength).firstBytes(count), at: offset)
     }
 
     mutating func write(
@@ -141,6 +137,6 @@ private struct ChainData: FUSEData {
         count: Int,
         _ mode: WriteMode,
     ) throws(SyscallError) -> Int {
-        try file.write(from: input.firstBytes(count), at: offset, mode)
+        try file.write(from: chain.readable.withoutFirstBytes(controlCount).firstBytes(count), at: offset, mode)
     }
 }
