@@ -33,11 +33,12 @@ private final class DeviceBench {
     init(_ choice: UInt8) throws {
         memory = try GuestMemory(MachineMemoryLayout(size: Place.memory))
         let network = NetworkDevice.description(mac: .ofGuest)
+        let page = try RegisterPage()
         context = VirtioDeviceContext(
             loop: try EventLoop(),
             memory: memory,
-            interrupt: try VirtioInterrupt(),
-            configuration: ConfigurationSpace(network.configuration, writable: 0..<0),
+            interrupt: VirtioInterrupt(page) {},
+            configuration: ConfigurationSpace(network.configuration, writable: 0..<0, in: page),
         )
         let (near, far) = try OwnedFD.socketPair(nonBlocking: true).relinquish()
         host = OwnedFD(adopting: near)

@@ -45,7 +45,7 @@ extension FuzzTarget {
         var input = InputReader(bytes)
         while !input.isAtEnd {
             let code = input.byte()
-            let offset = UInt64(code & 0x7F) * 2
+            let offset = Int(code & 0x7F) * 2
             let value = code & 0x80 == 0 ? UInt32(input.byte()) : input.integer()
             switch registers.write(offset, value) {
             case .none: break
@@ -61,8 +61,8 @@ extension FuzzTarget {
                 }
                 isActive = true
             }
-            _ = registers.read(offset, interruptStatus: value, needsReset: isActive)
-            let status = registers.read(0x70, interruptStatus: 0, needsReset: false)
+            _ = registers.read(offset)
+            let status = registers.read(0x70)
             precondition(isActive == (status & 4 != 0), "DRIVER_OK is an active device's")
         }
     }

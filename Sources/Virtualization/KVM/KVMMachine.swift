@@ -1,12 +1,14 @@
 internal import CKVM
 package import LinuxSystem
 package import MachineMemory
+internal import Synchronization
 
 /// A virtual machine of the kernel, with the interrupt controllers and the timer in the kernel.
 package final class KVMMachine: Sendable {
-    private let descriptor: OwnedFD
+    let descriptor: OwnedFD
     private let runAreaSize: Int
     private let supportedCPUID: [CPUIDEntry]
+    private let nextMemorySlot = Atomic<UInt32>(0)
 
     init(_ descriptor: consuming OwnedFD, runAreaSize: Int, supportedCPUID: [CPUIDEntry]) {
         self.descriptor = descriptor
@@ -16,27 +18,36 @@ package final class KVMMachine: Sendable {
 
     /// The machine sees `memory` from now on. The caller keeps it alive as long as the machine.
     package func setMemory(_ memory: GuestMemory) throws(SyscallError) {
-        var slot: UInt32 = 0
         var failure: SyscallError?
         unsafe memory.forEachRegion { region, host in
             do throws(SyscallError) {
                 // SAFETY: the range is mapped, and the caller keeps it so.
-                try checked(
-                    "KVM_SET_USER_MEMORY_REGION",
-                    unsafe ckvm_set_memory_region(
-                        descriptor.rawValue,
-                        slot,
-                        region.base.rawValue,
-                        region.count,
-                        host,
-                    ),
-                )
+                try unsafe setMemory(region.count, host, at: region.base, isReadOnly: false)
             } catch {
                 failure = failure ?? error
             }
-            slot += 1
         }
         if let failure { throw failure }
+    }
+
+    /// The guest reads `pages` at `address`, as memory. Its writes there are those to a device. The caller keeps them alive as
+    /// long as the machine.
+    package func setReadOnlyMemory(_ pages: borrowing MemoryMapping, at address: GuestAddress) throws(SyscallError) {
+        // SAFETY: as above.
+        try unsafe setMemory(UInt64(pages.count), pages.baseAddress, at: address, isReadOnly: true)
+    }
+
+    @unsafe private func setMemory(
+        _ count: UInt64,
+        _ host: UnsafeMutableRawPointer,
+        at address: GuestAddress,
+        isReadOnly: Bool,
+    ) throws(SyscallError) {
+        let slot = nextMemorySlot.wrappingAdd(1, ordering: .relaxed).oldValue
+        try checked(
+            "KVM_SET_USER_MEMORY_REGION",
+            unsafe ckvm_set_memory_region(descriptor.rawValue, slot, address.rawValue, count, host, isReadOnly),
+        )
     }
 
     /// Interrupt controllers and timer in the kernel. To be called before the first processor is made.
@@ -47,6 +58,9 @@ package final class KVMMachine: Sendable {
         try checked("KVM_CREATE_IRQCHIP", ckvm_create_irqchip(descriptor.rawValue))
         try checked("KVM_CREATE_PIT2", ckvm_create_pit(descriptor.rawValue))
     }
+
+    /// One of 24, of which a PC has 16 in both of its kinds of controllers.
+    package func interruptLine(_ number: UInt32) -> InterruptLine { InterruptLine(self, number) }
 
     /// A ring of `bell` raises the interrupt line, an edge.
     package func connect(_ bell: borrowing Doorbell, toInterrupt line: UInt32) throws(SyscallError) {

@@ -102,63 +102,59 @@ final class GuestMachine: Sendable {
     // MARK: Devices
 
     private func makeDevices(_ confinement: ThreadConfinement) throws -> [MMIOTransport] {
+        var devices: [MMIOTransport] = []
+        func add(
+            _ name: String,
+            _ description: VirtioDeviceDescription,
+            on thread: EventLoopThread,
+            _ make: @escaping @Sendable (VirtioDeviceContext) throws -> any VirtioDevice,
+        ) throws {
+            let line = kvm.interruptLine(Self.interruptLines[devices.count])
+            devices.append(try makeDevice(name, description, on: thread, line, make))
+        }
+
         let loop = try confinement.deviceThread(named: "devices")
         let port = configuration.controlPort
-        var devices = [
-            try makeDevice("console", ConsoleDevice.description(portCount: 1), on: loop) {
-                try ConsoleDevice($0, ports: [(port, WorkerDescriptor.control)])
-            },
-            try makeDevice("entropy", EntropyDevice.description, on: loop) { EntropyDevice($0) },
-        ]
+        try add("console", ConsoleDevice.description(portCount: 1), on: loop) {
+            try ConsoleDevice($0, ports: [(port, WorkerDescriptor.control)])
+        }
+        try add("entropy", EntropyDevice.description, on: loop) { EntropyDevice($0) }
         for (index, settings) in configuration.disks.enumerated() {
             let descriptor = configuration.descriptor(ofDisk: index)
             let size = try OwnedFD.borrowing(descriptor) { file throws(SyscallError) in try file.fileSize() }
             let disk = BlockDevice.Disk(serial: settings.serial, size: size, isReadOnly: settings.isReadOnly)
             // A thread of its own: a slow file holds up nobody else.
             let thread = try confinement.deviceThread(named: "disk\(index)")
-            devices.append(
-                try makeDevice("disk \(disk.serial)", BlockDevice.description(disk), on: thread) {
-                    BlockDevice($0, disk, file: OwnedFD(adopting: descriptor), limit: settings.limit)
-                }
-            )
+            try add("disk \(disk.serial)", BlockDevice.description(disk), on: thread) {
+                BlockDevice($0, disk, file: OwnedFD(adopting: descriptor), limit: settings.limit)
+            }
         }
         for (index, share) in configuration.shares.enumerated() {
             let shares = shares
-            devices.append(
-                try makeDevice(
-                    "share \(share.tag)",
-                    FileSystemDevice.description(tag: share.tag),
-                    on: try confinement.shareThread(named: "share\(index)"),
-                ) { FileSystemDevice($0, try shares.server(index)) }
-            )
+            let thread = try confinement.shareThread(named: "share\(index)")
+            try add("share \(share.tag)", FileSystemDevice.description(tag: share.tag), on: thread) {
+                FileSystemDevice($0, try shares.server(index))
+            }
         }
-        devices.append(try makeDevice("balloon", BalloonDevice.description, on: loop) { BalloonDevice($0) })
+        try add("balloon", BalloonDevice.description, on: loop) { BalloonDevice($0) }
         if let network = configuration.network {
             let descriptor = configuration.networkDescriptor
-            devices.append(
-                try makeDevice(
-                    "network",
-                    NetworkDevice.description(mac: network.mac),
-                    on: try confinement.deviceThread(named: "network"),
-                ) { try NetworkDevice($0, stream: descriptor) }
-            )
+            let thread = try confinement.deviceThread(named: "network")
+            try add("network", NetworkDevice.description(mac: network.mac), on: thread) {
+                try NetworkDevice($0, stream: descriptor)
+            }
         }
         if let vsock = configuration.vsock {
             let (listener, dialler) = (configuration.vsockListenerDescriptor, configuration.vsockDiallerDescriptor)
-            devices.append(
-                try makeDevice(
-                    "vsock",
-                    VsockDevice.description(guestCID: vsock.guestCID),
-                    on: try confinement.vsockThread(named: "vsock"),
-                ) {
-                    try VsockDevice(
-                        $0,
-                        guestCID: vsock.guestCID,
-                        listener: OwnedFD(adopting: listener),
-                        dialler: OwnedFD(adopting: dialler),
-                    )
-                }
-            )
+            let thread = try confinement.vsockThread(named: "vsock")
+            try add("vsock", VsockDevice.description(guestCID: vsock.guestCID), on: thread) {
+                try VsockDevice(
+                    $0,
+                    guestCID: vsock.guestCID,
+                    listener: OwnedFD(adopting: listener),
+                    dialler: OwnedFD(adopting: dialler),
+                )
+            }
         }
         return devices
     }
@@ -167,6 +163,7 @@ final class GuestMachine: Sendable {
         _ name: String,
         _ description: VirtioDeviceDescription,
         on thread: EventLoopThread,
+        _ line: InterruptLine,
         _ make: @escaping @Sendable (VirtioDeviceContext) throws -> any VirtioDevice,
     ) throws -> MMIOTransport {
         let ending = ending
@@ -174,6 +171,7 @@ final class GuestMachine: Sendable {
             description,
             on: thread,
             memory: memory,
+            signal: { line.pulse() },
             report: { error in
                 let whose =
                     error is NetworkDevice.PeerViolation
@@ -186,8 +184,9 @@ final class GuestMachine: Sendable {
 
     private func connect(_ devices: [MMIOTransport]) throws(SyscallError) {
         for (index, device) in devices.enumerated() {
-            try kvm.connect(device.interrupt.bell, toInterrupt: Self.interruptLines[index])
-            let notify = GuestAddress(Self.address(ofDevice: index) + MMIOTransport.notifyOffset)
+            let window = Self.address(ofDevice: index)
+            try kvm.setReadOnlyMemory(device.page.mapping, at: GuestAddress(window))
+            let notify = GuestAddress(window + MMIOTransport.notifyOffset)
             for (queue, kick) in device.kicks.enumerated() {
                 try kvm.connect(kick.bell, toWriteOf: UInt32(queue), at: notify)
             }
@@ -196,7 +195,7 @@ final class GuestMachine: Sendable {
             try kvm.connect(
                 nobody,
                 toWriteOf: VirtioInterrupt.usedBufferAcknowledgement,
-                at: GuestAddress(Self.address(ofDevice: index) + MMIOTransport.acknowledgeOffset),
+                at: GuestAddress(window + MMIOTransport.acknowledgeOffset),
             )
         }
     }

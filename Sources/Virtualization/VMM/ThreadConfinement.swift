@@ -16,8 +16,7 @@ struct ThreadConfinement: Sendable {
 
     /// For the main thread, when it has made all others.
     func enterMainThread() throws {
-        guard var filters else { return }
-        filters.deviceRequests = []
+        guard let filters else { return }
         try Jail.installSeccomp(filters.mainThread)
     }
 
@@ -35,8 +34,7 @@ struct ThreadConfinement: Sendable {
         _ kind: KeyPath<WorkerFilters, SeccompFilter>,
     ) throws -> EventLoopThread {
         let thread = try EventLoopThread(name: name)
-        if var filters {
-            filters.deviceRequests = []
+        if let filters {
             let filter = filters[keyPath: kind]
             try thread.runBlocking { _ in try Jail.installSeccomp(filter) }
         }

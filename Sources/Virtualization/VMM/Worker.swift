@@ -36,7 +36,8 @@ package enum Worker {
     ) throws -> ThreadConfinement {
         var filters = WorkerFilters()
         filters.vcpuRequests = [KVMRequest.run]
-        filters.deviceRequests = KVMRequest.connections
+        filters.deviceRequests = [KVMRequest.interrupt]
+        filters.startingRequests = KVMRequest.connections
         filters.servesShares = !shares.isEmpty
         filters.servesVsock = configuration.vsock != nil
         var plan = JailPlan(seccomp: filters.starting)

@@ -12,6 +12,19 @@ package struct MMIORegisters: Hashable, Sendable {
         static let failed: UInt32 = 128
     }
 
+    /// Where registers are that others than this value know of, in the window.
+    enum Offset {
+        static let queueNotify = 0x50
+        static let interruptStatus = 0x60
+        static let interruptAcknowledge = 0x64
+        static let status = 0x70
+        static let configurationGeneration = 0xFC
+        static let configuration = 0x100
+    }
+
+    /// What can be read and follows from what the driver has written; the status but for whether the device needs a reset.
+    static let readable = [0x00, 0x04, 0x08, 0x0C, 0x10, 0x34, 0x44, Offset.status, 0xB0, 0xB4, 0xB8, 0xBC]
+
     enum Action: Hashable, Sendable {
         case none
         case reset
@@ -42,7 +55,8 @@ package struct MMIORegisters: Hashable, Sendable {
         Int(exactly: state.queueSelect).flatMap { state.queues.indices.contains($0) ? $0 : nil }
     }
 
-    func read(_ offset: UInt64, interruptStatus: UInt32, needsReset: Bool) -> UInt32 {
+    /// The value of one of `readable`.
+    func read(_ offset: Int) -> UInt32 {
         switch offset {
         case 0x00: 0x7472_6976  // "virt"
         case 0x04: 2
@@ -51,8 +65,7 @@ package struct MMIORegisters: Hashable, Sendable {
         case 0x10: Self.word(features.rawValue, state.deviceFeaturesSelect)
         case 0x34: selectedQueue.map { UInt32(queueSizes[$0]) } ?? 0
         case 0x44: selectedQueue.map { state.queues[$0].isReady ? 1 : 0 } ?? 0
-        case 0x60: interruptStatus
-        case 0x70: state.status | (needsReset ? Status.needsReset : 0)
+        case Offset.status: state.status
         // No shared memory: length and base are all ones.
         case 0xB0, 0xB4, 0xB8, 0xBC: .max
         default: 0
@@ -64,13 +77,13 @@ package struct MMIORegisters: Hashable, Sendable {
     }
 
     /// What is no register, and what is not allowed now, is ignored.
-    mutating func write(_ offset: UInt64, _ value: UInt32) -> Action {
+    mutating func write(_ offset: Int, _ value: UInt32) -> Action {
         switch offset {
         case 0x14: state.deviceFeaturesSelect = value
         case 0x20: setDriverFeatures(value)
         case 0x24: state.driverFeaturesSelect = value
         case 0x30: state.queueSelect = value
-        case 0x70: return setStatus(value)
+        case Offset.status: return setStatus(value)
         default: setQueue(offset, value)
         }
         return .none
@@ -83,7 +96,7 @@ package struct MMIORegisters: Hashable, Sendable {
         state.driverFeatures = state.driverFeatures & ~(0xFFFF_FFFF << shift) | UInt64(value) << shift
     }
 
-    private mutating func setQueue(_ offset: UInt64, _ value: UInt32) {
+    private mutating func setQueue(_ offset: Int, _ value: UInt32) {
         // Features first, and never under a running device.
         guard let index = selectedQueue, state.status & Status.featuresOK != 0, state.status & Status.driverOK == 0
         else { return }

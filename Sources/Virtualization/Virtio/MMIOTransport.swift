@@ -4,17 +4,15 @@ internal import Synchronization
 
 /// The window through which a guest reaches one device: virtio over MMIO, version 2 (virtio 1.2, section 4.2).
 ///
-/// Processors' threads read and write the registers; guarded by `registers`. The device lives on the thread of its loop and
-/// is only ever touched there.
+/// The guest reads `page`. Processors' threads write the registers; guarded by `registers`. The device lives on the thread of
+/// its loop and is only ever touched there.
 package final class MMIOTransport: Sendable {
-    package static let windowSize: UInt64 = 0x1000
+    package static let windowSize = UInt64(RegisterPage.size)
     /// A write of a queue's number here tells the device that the queue has something. `kicks` may be rung instead.
-    package static let notifyOffset: UInt64 = 0x50
+    package static let notifyOffset = UInt64(MMIORegisters.Offset.queueNotify)
     /// A write of `VirtioInterrupt.usedBufferAcknowledgement` here may be left out: the driver's next look at the interrupt
     /// status then finds the bit still set, and no request.
-    package static let acknowledgeOffset: UInt64 = 0x64
-    private static let generationOffset: UInt64 = 0xFC
-    private static let configurationOffset: UInt64 = 0x100
+    package static let acknowledgeOffset = UInt64(MMIORegisters.Offset.interruptAcknowledge)
 
     private let description: VirtioDeviceDescription
     private let registers: Mutex<MMIORegisters>
@@ -23,6 +21,7 @@ package final class MMIOTransport: Sendable {
     private let order = Mutex(())
     private let thread: EventLoopThread
     private let life: LoopConfined<DeviceLife>
+    package let page: RegisterPage
     package let interrupt: VirtioInterrupt
     package let configuration: ConfigurationSpace
     package let kicks: [Kick]
@@ -33,20 +32,28 @@ package final class MMIOTransport: Sendable {
         init() throws(SyscallError) { bell = try Doorbell() }
     }
 
-    /// Makes the device on `thread` and blocks until it is made. `report` hears of a driver that breaks the rules.
+    /// Makes the device on `thread` and blocks until it is made. `signal` brings its interrupts to the guest, from that thread
+    /// as a rule; `report` hears of a driver that breaks the rules.
     package init(
         _ description: VirtioDeviceDescription,
         on thread: EventLoopThread,
         memory: GuestMemory,
+        signal: @escaping @Sendable () -> Void,
         report: @escaping @Sendable (any Error) -> Void,
         make: @escaping @Sendable (VirtioDeviceContext) throws -> any VirtioDevice,
     ) throws {
         self.description = description
-        let configuration = ConfigurationSpace(description.configuration, writable: description.writableConfiguration)
-        registers = Mutex(MMIORegisters(description))
-        let interrupt = try VirtioInterrupt()
+        let page = try RegisterPage()
+        let configuration = ConfigurationSpace(
+            description.configuration,
+            writable: description.writableConfiguration,
+            in: page,
+        )
+        let interrupt = VirtioInterrupt(page, signal: signal)
         let kicks = try description.queueSizes.map { _ throws(SyscallError) in try Kick() }
+        registers = Mutex(MMIORegisters(description))
         self.thread = thread
+        self.page = page
         self.interrupt = interrupt
         self.configuration = configuration
         self.kicks = kicks
@@ -63,33 +70,42 @@ package final class MMIOTransport: Sendable {
             }
             return LoopConfined(life, to: loop)
         }
+        publish(registers.withLock { $0 })
     }
 
-    /// A read of `count` bytes at an offset of the window. What is not a register reads as zero.
-    package func read(_ offset: UInt64, count: Int) -> UInt64 {
-        if offset >= Self.configurationOffset {
-            return configuration.read(offset - Self.configurationOffset, count: count)
-        }
-        guard count == 4, offset % 4 == 0 else { return 0 }
-        if offset == Self.generationOffset { return UInt64(configuration.generation) }
-        let value = registers.withLock {
-            $0.read(offset, interruptStatus: interrupt.status, needsReset: interrupt.needsReset)
-        }
-        return UInt64(value)
-    }
-
-    /// A write of `count` bytes. What is not a register, and what is not allowed now, is ignored.
+    /// A write of `count` bytes at an offset of the window. What is not a register, and what is not allowed now, is ignored.
     package func write(_ offset: UInt64, _ value: UInt64, count: Int) {
-        if offset >= Self.configurationOffset {
-            return configuration.write(offset - Self.configurationOffset, value, count: count)
+        guard let offset = Int(exactly: offset) else { return }
+        if offset >= MMIORegisters.Offset.configuration {
+            return configuration.write(offset - MMIORegisters.Offset.configuration, value, count: count)
         }
         guard count == 4, offset % 4 == 0 else { return }
         let value = UInt32(truncatingIfNeeded: value)
         switch offset {
-        case Self.notifyOffset:
+        case MMIORegisters.Offset.queueNotify:
             if let queue = Int(exactly: value), kicks.indices.contains(queue) { kicks[queue].bell.ring() }
-        case Self.acknowledgeOffset: interrupt.acknowledge(value)
-        default: order.withLock { _ in perform(registers.withLock { $0.write(offset, value) }) }
+        case MMIORegisters.Offset.interruptAcknowledge: interrupt.acknowledge(value)
+        default:
+            order.withLock { _ in
+                let (action, registers) = registers.withLock { ($0.write(offset, value), $0) }
+                perform(action)
+                publish(registers)
+            }
+        }
+    }
+
+    /// Shows the guest what the registers are after a write.
+    private func publish(_ registers: MMIORegisters) {
+        for offset in MMIORegisters.readable where offset != MMIORegisters.Offset.status {
+            page.store(registers.read(offset), at: offset)
+        }
+        // The device sets a bit of its own there meanwhile. Otherwise bits are only added, until a reset, after which the
+        // device is still until the next write.
+        let status = registers.read(MMIORegisters.Offset.status)
+        if status == 0 {
+            page.clearBits(.max, at: MMIORegisters.Offset.status)
+        } else {
+            page.setBits(status, at: MMIORegisters.Offset.status)
         }
     }
 
@@ -136,12 +152,12 @@ package final class MMIOTransport: Sendable {
         try state.check(against: description)
         let restored = try MMIORegisters(description, restoring: state.registers)
         registers.withLock { $0 = restored }
+        publish(restored)
         configuration.restore(written: state.writtenConfiguration, generation: state.configurationGeneration)
-        interrupt.restore(status: state.interruptStatus, needsReset: state.needsReset)
-        guard let device = state.device else { return }
         let features = VirtioFeatures(rawValue: state.registers.driverFeatures)
-        try thread.runBlocking { [life] loop in
-            try life.get(on: loop).restore(state.registers.queues, features, device)
+        try thread.runBlocking { [life, interrupt] loop in
+            interrupt.restore(status: state.interruptStatus, needsReset: state.needsReset)
+            if let device = state.device { try life.get(on: loop).restore(state.registers.queues, features, device) }
         }
     }
 }

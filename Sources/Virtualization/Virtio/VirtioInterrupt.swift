@@ -1,7 +1,7 @@
-package import LinuxSystem
-internal import Synchronization
+package import MachineMemory
 
-/// How a device calls for its driver (virtio 1.2, sections 2.1 and 4.2.3.4). Any thread.
+/// How a device calls for its driver (virtio 1.2, sections 2.1 and 4.2.3.4). Any thread may ask and acknowledge; one that raises
+/// must be allowed what `signal` does.
 package final class VirtioInterrupt: Sendable {
     package struct Cause: OptionSet, Sendable {
         package let rawValue: UInt32
@@ -14,43 +14,46 @@ package final class VirtioInterrupt: Sendable {
     /// What a driver acknowledges by far most often.
     package static let usedBufferAcknowledgement = Cause.usedBuffer.rawValue
 
-    /// Rung for each interrupt.
-    package let bell: Doorbell
-    private let pending = Atomic<UInt32>(0)
-    private let broken = Atomic<Bool>(false)
+    private static let needsResetBit = MMIORegisters.Status.needsReset
+    /// Keeps what is pending, and whether the device is broken, where the driver reads them.
+    private let page: RegisterPage
+    private let signal: @Sendable () -> Void
 
-    package init() throws(SyscallError) {
-        bell = try Doorbell()
+    /// `signal` reaches the guest with an edge. It is called on the thread that calls for the driver.
+    package init(_ page: RegisterPage, signal: @escaping @Sendable () -> Void) {
+        self.page = page
+        self.signal = signal
     }
 
     package func raise(_ cause: Cause) {
-        pending.bitwiseOr(cause.rawValue, ordering: .acquiringAndReleasing)
-        bell.ring()
+        page.setBits(cause.rawValue, at: MMIORegisters.Offset.interruptStatus)
+        signal()
     }
 
-    package var status: UInt32 { pending.load(ordering: .acquiring) }
+    package var status: UInt32 { page.load(at: MMIORegisters.Offset.interruptStatus) }
 
     package func acknowledge(_ causes: UInt32) {
-        pending.bitwiseAnd(~causes, ordering: .acquiringAndReleasing)
+        page.clearBits(causes, at: MMIORegisters.Offset.interruptStatus)
     }
 
     /// The device works no more until the driver resets it.
-    package var needsReset: Bool { broken.load(ordering: .acquiring) }
+    package var needsReset: Bool { page.load(UInt32.self, at: MMIORegisters.Offset.status) & Self.needsResetBit != 0 }
 
     func requestReset() {
-        broken.store(true, ordering: .releasing)
+        page.setBits(Self.needsResetBit, at: MMIORegisters.Offset.status)
         raise(.configurationChange)
     }
 
     /// As a saved device had it. What the driver has not acknowledged may not have reached it.
     func restore(status: UInt32, needsReset: Bool) {
-        broken.store(needsReset, ordering: .releasing)
-        pending.store(status, ordering: .releasing)
-        if status != 0 { bell.ring() }
+        clear()
+        if needsReset { page.setBits(Self.needsResetBit, at: MMIORegisters.Offset.status) }
+        page.setBits(status, at: MMIORegisters.Offset.interruptStatus)
+        if status != 0 { signal() }
     }
 
     func clear() {
-        broken.store(false, ordering: .releasing)
-        pending.store(0, ordering: .releasing)
+        page.clearBits(Self.needsResetBit, at: MMIORegisters.Offset.status)
+        page.clearBits(.max, at: MMIORegisters.Offset.interruptStatus)
     }
 }

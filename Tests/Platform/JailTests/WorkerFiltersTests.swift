@@ -8,6 +8,7 @@ import Testing
         var filters = WorkerFilters(processID: 77)
         filters.vcpuRequests = [0xAE80]
         filters.deviceRequests = [0x4020_AE76]
+        filters.startingRequests = [0x4020_AE46]
         filters.servesShares = true
         filters.servesVsock = true
         return filters
@@ -64,6 +65,22 @@ import Testing
         #expect(filter.decision(for: SystemCallData(.sendto, 9, 1, 1, 0, 0x7FFF_0000_0000, 16)) == .killProcess)
         #expect(filter.decision(for: SystemCallData(.openat, 9)) == .errno(.notFound))
         #expect(filters.shareThread.decision(for: SystemCallData(.openat, 9)) == .allow)
+    }
+
+    @Test func `devices raise interrupts, and become known to the machine only before the threads are narrowed`() {
+        let (interrupt, memory) = (
+            SystemCallData(.ioctl, 9, 0x4020_AE76, 0), SystemCallData(.ioctl, 9, 0x4020_AE46, 0),
+        )
+        for filter in [filters.deviceThread, filters.shareThread, filters.vsockThread] {
+            #expect(filter.decision(for: interrupt) == .allow)
+            #expect(filter.decision(for: memory) == .killProcess)
+        }
+        for filter in [filters.vcpuThread, filters.mainThread] {
+            #expect(filter.decision(for: interrupt) == .killProcess)
+            #expect(filter.decision(for: memory) == .killProcess)
+        }
+        #expect(filters.starting.decision(for: memory) == .allow)
+        #expect(filters.starting.decision(for: interrupt) == .allow)
     }
 
     @Test func `only the thread of a vsock gets descriptors from outside`() {

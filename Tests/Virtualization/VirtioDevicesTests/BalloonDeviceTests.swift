@@ -152,11 +152,11 @@ import VirtioDriver
 
     @Test func `a target reaches the driver with an interrupt, and its answer the host`() throws {
         let control = BalloonControl(fixture.transport)
-        let generation = fixture.transport.read(0xFC, count: 4)
+        let generation = fixture.read(0xFC)
         control.setTarget(10 << 20 | 17)
-        #expect(fixture.transport.read(0x100, count: 4) == 2560)
-        #expect(fixture.transport.read(0x60, count: 4) & 2 == 2, "a change of the configuration")
-        #expect(fixture.transport.read(0xFC, count: 4) != generation)
+        #expect(fixture.read(0x100) == 2560)
+        #expect(fixture.read(0x60) & 2 == 2, "a change of the configuration")
+        #expect(fixture.read(0xFC) != generation)
         fixture.write(0x104, 2000)
         #expect(control.state == BalloonDevice.State(target: 2560, actual: 2000))
         control.setTarget(.max)
@@ -173,8 +173,8 @@ import VirtioDriver
         #expect(control.state == BalloonDevice.State(target: 0, actual: 0xFF00_AABB))
         fixture.transport.write(0x106, 0x1122_3344_5566_7788, count: 8)
         #expect(control.state == BalloonDevice.State(target: 0, actual: 0x7788_AABB))
-        #expect(fixture.transport.read(0x108, count: 4) == 0)
-        #expect(fixture.transport.read(0x106, count: 8) == 0x7788)
+        #expect(fixture.read(0x108) == 0)
+        #expect(fixture.transport.page.load(UInt64.self, at: 0x106) == 0x7788)
     }
 
     @Test func `a balloon that was saved says the same after`() throws {
@@ -185,7 +185,7 @@ import VirtioDriver
             BalloonDevice($0)
         }
         #expect(BalloonControl(second.transport).state == BalloonDevice.State(target: 100, actual: 99))
-        #expect(second.transport.read(0x60, count: 4) & 2 == 2, "the driver has not heard of the target yet")
+        #expect(second.read(0x60) & 2 == 2, "the driver has not heard of the target yet")
     }
 }
 

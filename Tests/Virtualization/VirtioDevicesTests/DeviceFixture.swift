@@ -11,6 +11,7 @@ final class DeviceFixture {
     let memory: GuestMemory
     let thread: EventLoopThread
     let transport: MMIOTransport
+    private let interrupts: Interrupts
     let queues: [DriverQueue]
     private let complaints: Complaints
     /// Given back by the device, and not asked for yet.
@@ -20,6 +21,11 @@ final class DeviceFixture {
         let texts = Mutex<[String]>([])
     }
 
+    private final class Interrupts: Sendable {
+        let bell: Doorbell
+        init() throws { bell = try Doorbell() }
+    }
+
     private init(
         _ description: VirtioDeviceDescription,
         _ memory: GuestMemory,
@@ -27,6 +33,8 @@ final class DeviceFixture {
         _ make: @escaping @Sendable (VirtioDeviceContext) throws -> any VirtioDevice,
     ) throws {
         let complaints = Complaints()
+        let interrupts = try Interrupts()
+        self.interrupts = interrupts
         self.complaints = complaints
         self.memory = memory
         self.queues = queues
@@ -35,6 +43,7 @@ final class DeviceFixture {
             description,
             on: thread,
             memory: memory,
+            signal: { interrupts.bell.ring() },
             report: { error in complaints.texts.withLock { $0.append("\(error)") } },
             make: make,
         )
@@ -94,14 +103,22 @@ final class DeviceFixture {
 
     func write(_ offset: UInt64, _ value: UInt64) { transport.write(offset, value, count: 4) }
     func kick(_ queue: Int) { write(MMIOTransport.notifyOffset, UInt64(queue)) }
-    var status: UInt64 { transport.read(0x70, count: 4) }
+    var status: UInt64 { UInt64(read(0x70)) }
+    /// A register, as the guest reads it.
+    func read(_ offset: Int) -> UInt32 { transport.page.load(at: offset) }
+
+    /// Waits until the device calls for its driver, 10 ms at most.
+    func awaitInterrupt() throws {
+        _ = try interrupts.bell.descriptor.waitUntilReadable(for: .milliseconds(10))
+        interrupts.bell.answer()
+    }
 
     /// Waits until the device has given back a request of a queue; the first of them.
     func used(_ queue: Int) throws -> (head: UInt32, written: UInt32) {
         let deadline = ContinuousClock.now + .seconds(30)
         while ContinuousClock.now < deadline {
             if let first = try takeUsed(queue) { return first }
-            try transport.interrupt.bell.waitBriefly()
+            try awaitInterrupt()
         }
         throw Silence()
     }
@@ -126,18 +143,10 @@ final class DeviceFixture {
         let deadline = ContinuousClock.now + .seconds(30)
         while ContinuousClock.now < deadline {
             if let text = complaints.texts.withLock({ $0.first }) { return text }
-            try transport.interrupt.bell.waitBriefly()
+            try awaitInterrupt()
         }
         throw Silence()
     }
 
     struct Silence: Error {}
-}
-
-extension Doorbell {
-    /// Until it rings, for 10 ms at most.
-    func waitBriefly() throws {
-        _ = try descriptor.waitUntilReadable(for: .milliseconds(10))
-        answer()
-    }
 }

@@ -39,7 +39,7 @@ import VirtioDriver
         let deadline = ContinuousClock.now + .seconds(30)
         while event.loadAcquire16(at: 0) != count {
             guard ContinuousClock.now < deadline else { throw DeviceFixture.Silence() }
-            try fixture.transport.interrupt.bell.waitBriefly()
+            try fixture.awaitInterrupt()
         }
     }
 

@@ -129,14 +129,13 @@ import VirtioDriver
         }
     }
 
-    @Test(arguments: Kind.allCases) func `accesses of any width and place do no more than be ignored`(_ kind: Kind)
+    @Test(arguments: Kind.allCases) func `writes of any width and place do no more than be ignored`(_ kind: Kind)
         throws
     {
         let fixture = try kind.fixture()
         var random = SystemRandomNumberGenerator()
         for offset in UInt64(0)..<0x1008 {
             for count in 1...8 {
-                _ = fixture.transport.read(offset, count: count)
                 fixture.transport.write(offset, random.next(), count: count)
             }
         }

@@ -66,15 +66,15 @@ import VirtioDriver
         return used
     }
 
-    private var linkStatus: UInt64 { fixture.transport.read(0x106, count: 2) }
+    private var linkStatus: UInt16 { fixture.transport.page.load(at: 0x106) }
 
     // MARK: What it says of itself
 
     @Test func `the guest reads its address, its link and its MTU`() {
-        let mac = (0..<6).map { UInt8(truncatingIfNeeded: fixture.transport.read(0x100 + UInt64($0), count: 1)) }
+        let mac = (0..<6).map { fixture.transport.page.load(UInt8.self, at: 0x100 + $0) }
         #expect(mac == [0x52, 0x54, 0, 0x12, 0x34, 0x56])
         #expect(linkStatus == 1)
-        #expect(fixture.transport.read(0x10A, count: 2) == 65520)
+        #expect(fixture.transport.page.load(UInt16.self, at: 0x10A) == 65520)
     }
 
     // MARK: From the guest
@@ -174,7 +174,7 @@ import VirtioDriver
         let event = try fixture.memory.range(at: GuestAddress(fixture.queues[0].state.device + 4 + 8 * 16), count: 2)
         let deadline = ContinuousClock.now + .seconds(30)
         while event.load(UInt16.self, at: 0) != 1, ContinuousClock.now < deadline {
-            try fixture.transport.interrupt.bell.waitBriefly()
+            try fixture.awaitInterrupt()
         }
         #expect(event.load(UInt16.self, at: 0) == 1)
         #expect(try fixture.queues[Queue.receive].takeUsed().isEmpty)
@@ -196,7 +196,7 @@ import VirtioDriver
                 refusals = 0
             case .wouldBlock:
                 refusals += 1
-                try fixture.transport.interrupt.bell.waitBriefly()
+                try fixture.awaitInterrupt()
             }
         }
         #expect(rest.count > 0, "the device buffers no more than one read")
@@ -254,17 +254,17 @@ import VirtioDriver
     }
 
     @Test func `a peer that goes takes the link down, and what is sent then goes nowhere`() throws {
-        let generation = fixture.transport.read(0xFC, count: 4)
+        let generation = fixture.read(0xFC)
         try fixture.queues[Queue.receive].offer(writable: [(place(0), 2048)])
         fixture.kick(Queue.receive)
         try host.shutDown()
         let deadline = ContinuousClock.now + .seconds(30)
-        while linkStatus == 1, ContinuousClock.now < deadline { try fixture.transport.interrupt.bell.waitBriefly() }
+        while linkStatus == 1, ContinuousClock.now < deadline { try fixture.awaitInterrupt() }
         #expect(linkStatus == 0)
-        #expect(fixture.transport.read(0xFC, count: 4) != generation)
+        #expect(fixture.read(0xFC) != generation)
         try transmit(Self.header + Self.frame(60))
         _ = try fixture.used(Queue.transmit)
-        #expect(fixture.transport.read(0x60, count: 4) & 2 != 0, "the configuration has changed")
+        #expect(fixture.read(0x60) & 2 != 0, "the configuration has changed")
         #expect(fixture.status == 15)
     }
 

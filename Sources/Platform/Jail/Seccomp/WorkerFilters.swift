@@ -10,8 +10,10 @@ package struct WorkerFilters: Sendable {
     package var processID: UInt32
     /// `ioctl(2)` requests of the threads that run virtual processors: `KVM_RUN` and what goes with it.
     package var vcpuRequests: [UInt32] = []
-    /// `ioctl(2)` requests of the threads that serve devices and of the main thread.
+    /// `ioctl(2)` requests of the threads that serve devices: interrupts.
     package var deviceRequests: [UInt32] = []
+    /// `ioctl(2)` requests of the main thread, until it is narrowed: to make devices known to the machine.
+    package var startingRequests: [UInt32] = []
     /// Whether there is a thread for shared directories. Without one no thread names a file.
     package var servesShares = false
     /// Whether there is a thread for the guest's stream sockets. Without one no thread gets a new descriptor from outside.
@@ -55,7 +57,6 @@ package struct WorkerFilters: Sendable {
     /// Waits for commands and for the other threads.
     package var mainThread: SeccompFilter {
         var filter = runtime
-        filter.allowRequests(deviceRequests)
         filter.allowEvents()
         filter.allowSockets()
         return filter
@@ -67,6 +68,7 @@ package struct WorkerFilters: Sendable {
         filter.formUnion(servesShares ? shareThread : deviceThread)
         if servesVsock { filter.formUnion(vsockThread) }
         filter.formUnion(mainThread)
+        filter.allowRequests(startingRequests)
         filter.allowThreads()
         return filter
     }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <linux/kvm.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +13,9 @@
 /// The numbers that a filter of the worker's system calls lets through once the machine runs.
 enum ckvm_request : unsigned long {
     CKVM_RUN = KVM_RUN,
-    CKVM_IRQFD = KVM_IRQFD,
     CKVM_IOEVENTFD = KVM_IOEVENTFD,
+    CKVM_SET_USER_MEMORY_REGION = KVM_SET_USER_MEMORY_REGION,
+    CKVM_IRQ_LINE = KVM_IRQ_LINE,
 };
 
 static inline int ckvm_result(int result) { return result < 0 ? -errno : result; }
@@ -32,15 +34,27 @@ static inline int ckvm_check_extension(int fd, int capability) {
 static inline int ckvm_create_irqchip(int vm) { return ckvm_result(ioctl(vm, KVM_CREATE_IRQCHIP, 0)); }
 static inline int ckvm_create_vcpu(int vm, unsigned id) { return ckvm_result(ioctl(vm, KVM_CREATE_VCPU, id)); }
 
-static inline int ckvm_set_memory_region(int vm, uint32_t slot, uint64_t guest, uint64_t size, void *host) {
+static inline int ckvm_set_memory_region(
+    int vm, uint32_t slot, uint64_t guest, uint64_t size, void *host, bool read_only) {
     struct kvm_userspace_memory_region region = {
-        .slot = slot, .guest_phys_addr = guest, .memory_size = size, .userspace_addr = (uintptr_t)host};
+        .slot = slot,
+        .flags = read_only ? KVM_MEM_READONLY : 0,
+        .guest_phys_addr = guest,
+        .memory_size = size,
+        .userspace_addr = (uintptr_t)host};
     return ckvm_result(ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region));
 }
 
 static inline int ckvm_irqfd(int vm, int eventfd, uint32_t line) {
     struct kvm_irqfd irqfd = {.fd = (uint32_t)eventfd, .gsi = line};
     return ckvm_result(ioctl(vm, KVM_IRQFD, &irqfd));
+}
+
+/// Raises an interrupt line and drops it.
+static inline int ckvm_pulse_line(int vm, uint32_t line) {
+    struct kvm_irq_level up = {.irq = line, .level = 1}, down = {.irq = line, .level = 0};
+    int result = ckvm_result(ioctl(vm, KVM_IRQ_LINE, &up));
+    return result < 0 ? result : ckvm_result(ioctl(vm, KVM_IRQ_LINE, &down));
 }
 
 /// Rings `eventfd` when the guest writes the 32-bit `value` to `address`.

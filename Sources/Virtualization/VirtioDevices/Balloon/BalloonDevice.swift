@@ -103,7 +103,7 @@ package final class BalloonDevice: VirtioDevice {
     }
 }
 
-/// The host's side of a balloon. Any thread.
+/// The host's side of a balloon. Any thread, but for `setTarget`.
 package struct BalloonControl: Sendable {
     private let configuration: ConfigurationSpace
     private let interrupt: VirtioInterrupt
@@ -117,7 +117,7 @@ package struct BalloonControl: Sendable {
     package var state: BalloonDevice.State { BalloonDevice.State(configuration) }
 
     /// Asks the driver for as much memory, in bytes, rounded down to pages; or for less than before, and it takes some back.
-    /// What the guest needs itself it does not give.
+    /// What the guest needs itself it does not give. On the thread of a device, as it raises an interrupt.
     package func setTarget(_ bytes: UInt64) {
         configuration.store(UInt32(clamping: bytes / GuestMemory.pageSize), at: BalloonDevice.Field.target)
         interrupt.raise(.configurationChange)
