@@ -3,7 +3,7 @@ import LinuxSystem
 import TestSupport
 import Testing
 
-@Suite("voidbox run", .needsBox, .takesBoxSlot, .timeLimit(.minutes(20))) struct RunTests {
+@Suite("voidbox run", .needsBox, .takesBoxSlot, .timeLimit(.minutes(40))) struct RunTests {
     @Test func `the quick start runs Claude Code and reports as JSON`() async throws {
         let result = try await VoidBoxProcess.run(
             "run",

@@ -5,7 +5,7 @@ import WorkerProtocol
 
 /// A guest that breaks every rule of its devices. Its worker goes on serving, or ends for a reason that it names; it does not
 /// crash, grow, hang or spin.
-@Suite("Hostile guest", .needsKVM, .takesBoxSlot, .timeLimit(.minutes(20)))
+@Suite("Hostile guest", .needsKVM, .takesBoxSlot, .timeLimit(.minutes(40)))
 struct HostileGuestTests {
     /// What is fired, by the numbers of `Guest/hostile/main.c`. The first eight go to every queue of every device; each of the
     /// others is for one kind of device, or for the machine.

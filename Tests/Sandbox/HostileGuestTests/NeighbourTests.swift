@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 
 /// A box beside a machine whose guest kicks all of its devices without end.
-@Suite("Neighbour of a hostile guest", .needsKVM, .takesBoxSlot, .timeLimit(.minutes(20)))
+@Suite("Neighbour of a hostile guest", .needsKVM, .takesBoxSlot, .timeLimit(.minutes(40)))
 struct NeighbourTests {
     /// With and without the storm in turns, so that what else the host does strikes both.
     private static let rounds = 10

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// Memory that a guest has used and freed is the host's again.
-@Suite("Balloon of a box", .takesBoxSlot, .timeLimit(.minutes(20))) struct BalloonTests {
+@Suite("Balloon of a box", .takesBoxSlot, .timeLimit(.minutes(40))) struct BalloonTests {
     /// No other test's box has as much.
     private static let memory: UInt64 = 2300 << 20
     private static let used: UInt64 = 400 << 20

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Stream sockets between programs of the host and of the guest.
-@Suite("Vsock of a box", .takesBoxSlot, .timeLimit(.minutes(20))) struct VsockTests {
+@Suite("Vsock of a box", .takesBoxSlot, .timeLimit(.minutes(40))) struct VsockTests {
     /// Prints what it has got of each connection, after sending it back.
     private static let echo = """
         import hashlib, socket
