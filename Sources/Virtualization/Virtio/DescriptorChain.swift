@@ -20,8 +20,7 @@ package struct DescriptorChain: Sendable {
 
     /// Copies at most `limit` bytes from the front of what is readable.
     package func read(upTo limit: Int) -> [UInt8] {
-        if let first = readable.first, first.count >= limit || readable.count == 1 { return first.prefix(limit).read() }
-        return readable.firstBytes(limit).flatMap { $0.read() }
+        readable.firstBytes(limit).flatMap { $0.read() }
     }
 
     /// Copies as much as there is room for; how much.

@@ -22,8 +22,8 @@ package struct MMIORegisters: Hashable, Sendable {
         static let configuration = 0x100
     }
 
-    /// What can be read and follows from what the driver has written; the status but for whether the device needs a reset.
-    static let readable = [0x00, 0x04, 0x08, 0x0C, 0x10, 0x34, 0x44, Offset.status, 0xB0, 0xB4, 0xB8, 0xBC]
+    /// What can be read and follows from what the driver has written alone.
+    static let readable = [0x00, 0x04, 0x08, 0x0C, 0x10, 0x34, 0x44, 0xB0, 0xB4, 0xB8, 0xBC]
 
     enum Action: Hashable, Sendable {
         case none
@@ -55,7 +55,7 @@ package struct MMIORegisters: Hashable, Sendable {
         Int(exactly: state.queueSelect).flatMap { state.queues.indices.contains($0) ? $0 : nil }
     }
 
-    /// The value of one of `readable`.
+    /// The value of one of `readable`; or the status, but for whether the device needs a reset.
     func read(_ offset: Int) -> UInt32 {
         switch offset {
         case 0x00: 0x7472_6976  // "virt"

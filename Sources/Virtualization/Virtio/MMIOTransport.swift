@@ -96,9 +96,7 @@ package final class MMIOTransport: Sendable {
 
     /// Shows the guest what the registers are after a write.
     private func publish(_ registers: MMIORegisters) {
-        for offset in MMIORegisters.readable where offset != MMIORegisters.Offset.status {
-            page.store(registers.read(offset), at: offset)
-        }
+        for offset in MMIORegisters.readable { page.store(registers.read(offset), at: offset) }
         // The device sets a bit of its own there meanwhile. Otherwise bits are only added, until a reset, after which the
         // device is still until the next write.
         let status = registers.read(MMIORegisters.Offset.status)
