@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the guest kernel, an uncompressed vmlinux, from Debian's linux-source-6.12 and the fragment beside this script.
-# Cached by the hash of source version, fragment and recipe: a second run only prints the path.
+# Builds the guest kernel, an uncompressed vmlinux, from Debian's linux-source-6.12, the patches and the fragment beside
+# this script. Cached by the hash of source version, patches, fragment and recipe: a second run only prints the path.
 #
 # usage: Guest/kernel/build.sh
 # Prints the path of vmlinux. The link <cache>/current/vmlinux points at it.
@@ -13,12 +13,12 @@ here=$ROOT/Guest/kernel
 package=linux-source-6.12
 version=$(dpkg-query -W -f '${Version}' "$package" 2> /dev/null) ||
     die "the Debian package $package is missing; run: apt-get install $package (or: make setup)" 3
-key=$(cat "$here/config" "$0" | key_of "$version")
+key=$(cat "$here/config" "$here"/patches/*.patch "$0" | key_of "$version")
 
 # One line that grows with the build on a terminal, a line every ten seconds elsewhere.
 show_progress() {
     local count=0 last=0 line
-    while read -r line; do
+    while IFS= read -r line; do
         case $line in "  CC "* | "  AS "* | "  AR "*) count=$((count + 1)) ;; *) continue ;; esac
         if [[ -t 2 ]]; then
             printf '\rkernel: %d objects' "$count" >&2
@@ -35,10 +35,17 @@ build_kernel() { # DIRECTORY
     need bison bison
     need bc bc
     need make make
+    need patch patch
     local source=$1/source log=$CACHE/kernels/build.log
     say "kernel: unpacking Debian's $package $version"
     mkdir "$source"
     tar -xf "/usr/src/$package.tar.xz" -C "$source" --strip-components=1
+    local change
+    for change in "$here"/patches/*.patch; do
+        # Not somewhere near: where the source has moved on, somebody has to look.
+        patch --quiet --strip=1 --fuzz=0 --directory="$source" < "$change" >&2 ||
+            die "the kernel's source has changed where ${change##*/} changes it"
+    done
     say "kernel: building (a few minutes)"
     if ! {
         make -C "$source" KCONFIG_ALLCONFIG="$here/config" allnoconfig
