@@ -82,6 +82,17 @@ package final class DriverQueue {
         return head
     }
 
+    /// The index of the request that the device asks to be kicked for, where it was offered the event index (section 2.7.10).
+    package var kickEvent: UInt16 {
+        get throws {
+            let place = GuestAddress(state.device + 4 + 8 * UInt64(state.size))
+            return try memory.range(at: place, count: 2).loadAcquire16(at: 0)
+        }
+    }
+
+    /// Of the next request that is made available.
+    package var nextIndex: UInt16 { availableIndex }
+
     /// What the device gave back since the last call: heads, and bytes written.
     package func takeUsed() throws -> [(head: UInt32, written: UInt32)] {
         let ring = try memory.range(at: GuestAddress(state.device), count: 6 + 8 * UInt64(state.size))

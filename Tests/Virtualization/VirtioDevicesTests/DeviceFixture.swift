@@ -113,6 +113,15 @@ final class DeviceFixture {
         interrupts.bell.answer()
     }
 
+    /// Waits until the device asks for a kick for the request of that index.
+    func untilKickIsAsked(_ queue: Int, forRequest index: UInt16) throws {
+        let deadline = ContinuousClock.now + .seconds(30)
+        while try queues[queue].kickEvent != index {
+            guard ContinuousClock.now < deadline else { throw Silence() }
+            try awaitInterrupt()
+        }
+    }
+
     /// Waits until the device has given back a request of a queue; the first of them.
     func used(_ queue: Int) throws -> (head: UInt32, written: UInt32) {
         let deadline = ContinuousClock.now + .seconds(30)

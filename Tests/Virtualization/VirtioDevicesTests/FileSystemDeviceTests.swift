@@ -27,36 +27,27 @@ import VirtioDriver
         }
     }
 
-    private func offerForget(_ fixture: DeviceFixture) throws {
+    /// Offers a request, with a kick if the device asks for one, and waits until it is served. Whether it was kicked.
+    private func forget(_ fixture: DeviceFixture) throws -> Bool {
+        let queue = fixture.queues[0]
+        let index = queue.nextIndex
         try fixture.memory.write(Self.forget, at: GuestAddress(DeviceFixture.buffers))
-        try fixture.queues[0].offer(readable: [(DeviceFixture.buffers, 48)])
-    }
-
-    /// Waits until the device asks for the kick of the request behind so many.
-    private func untilKickIsAsked(_ fixture: DeviceFixture, behind count: UInt16) throws {
-        let queue = fixture.queues[0].state
-        let event = try fixture.memory.range(at: GuestAddress(queue.device + 4 + 8 * UInt64(queue.size)), count: 2)
-        let deadline = ContinuousClock.now + .seconds(30)
-        while event.loadAcquire16(at: 0) != count {
-            guard ContinuousClock.now < deadline else { throw DeviceFixture.Silence() }
-            try fixture.awaitInterrupt()
-        }
+        try queue.offer(readable: [(DeviceFixture.buffers, 48)])
+        let isAskedFor = try queue.kickEvent == index
+        if isAskedFor { fixture.kick(0) }
+        _ = try fixture.used(0)
+        return isAskedFor
     }
 
     @Test func `files that are forgotten in a row cost one kick, and after a lull the next is asked for`() throws {
         let fixture = try fixture()
-        try untilKickIsAsked(fixture, behind: 0)
-        try offerForget(fixture)
-        fixture.kick(0)
-        _ = try fixture.used(0)
-        // Without a kick.
-        for _ in 0..<3 {
-            try offerForget(fixture)
-            _ = try fixture.used(0)
+        // A busy host may end the lull between two requests, so not every row costs one kick only.
+        for _ in 0..<100 {
+            try fixture.untilKickIsAsked(0, forRequest: fixture.queues[0].nextIndex)
+            let kicks = try (0..<4).map { _ in try forget(fixture) }
+            #expect(kicks[0])
+            if kicks == [true, false, false, false] { return }
         }
-        try untilKickIsAsked(fixture, behind: 4)
-        try offerForget(fixture)
-        fixture.kick(0)
-        _ = try fixture.used(0)
+        Issue.record("no row of four requests in a hundred cost one kick")
     }
 }
