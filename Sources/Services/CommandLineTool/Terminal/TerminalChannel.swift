@@ -35,12 +35,18 @@ final class TerminalChannel: Sendable {
         try await writing.run { [self] _ in try socket.writeAll(bytes) }
     }
 
-    /// The next frame; nil once the peer is gone.
+    /// The next frame; nil once the peer is gone, even if it had not read all that was sent to it.
     func receive() async throws -> TerminalFrame? {
         while true {
             if let frame = incoming.withLock({ $0.frames.isEmpty ? nil : $0.frames.removeFirst() }) { return frame }
-            let read = try await reading.run { [self] _ in try socket.read(upTo: 65536) }
-            guard case .bytes(let bytes) = read else { return nil }
+            let bytes: [UInt8]
+            do {
+                let read = try await reading.run { [self] _ in try socket.read(upTo: 65536) }
+                guard case .bytes(let some) = read else { return nil }
+                bytes = some
+            } catch let error as SyscallError where error.errno == .connectionReset {
+                return nil
+            }
             try incoming.withLock { $0.frames += try $0.decoder.feed(bytes) }
         }
     }
