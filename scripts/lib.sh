@@ -34,6 +34,11 @@ need() { # COMMAND DEBIAN_PACKAGE
     command -v "$1" > /dev/null || die "$1 is missing; run: apt-get install $2 (or: make setup)" 3
 }
 
+# Whether this machine's own /dev/kvm is complete. One without these flags behind it emulates.
+has_virtualization() {
+    grep -qwE 'vmx|svm' /proc/cpuinfo && [[ -r /dev/kvm && -w /dev/kvm ]]
+}
+
 # The failures that a run of the tests' program wrote to a file of events, a short paragraph each, so that a long run's last
 # lines name them.
 tell_failures() { # FILE

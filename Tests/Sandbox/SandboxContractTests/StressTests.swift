@@ -38,7 +38,10 @@ struct StressTests {
         try await Self.bootAndStop(backend, configuration)
         let before = try Census()
         let start = ContinuousClock.now
-        for _ in 0..<count { try await Self.bootAndStop(backend, configuration) }
+        for boot in 1...count {
+            try await Self.bootAndStop(backend, configuration)
+            if boot % 20 == 0 { print("stress: \(boot) of \(count) boots after \(ContinuousClock.now - start)") }
+        }
         print("stress: \(count) boots in a row in \(ContinuousClock.now - start); before: \(before)")
         try await Self.expectNothingLeft(since: before)
     }
