@@ -21,6 +21,12 @@ package final class RunJournal: Sendable {
     private final class Events: Sendable {
         let file: OwnedFD
         init(_ file: consuming OwnedFD) { self.file = file }
+
+        deinit {
+            // Closing it is not enough: a box that is being spawned has a copy of every descriptor until its program
+            // runs, and the lock is held as long as there is one. Where the kernel refuses, closing is all there is.
+            try? file.setWholeFileLock(.none)
+        }
     }
 
     private struct State {
@@ -84,6 +90,7 @@ package final class RunJournal: Sendable {
         try state.withLock { state in
             try state.events?.file.synchronize(dataOnly: false)
             try FileSystem.replaceAtomically(RunFiles.report, in: try Directory(directory), with: bytes)
+            // With it goes the lock, now that the report is there.
             state.events = nil
         }
     }
