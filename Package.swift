@@ -134,7 +134,7 @@ let table: [Module] = [
         uses: ["GuestAPI", "LinuxSystem", "Primitives", "TTRPC"],
         products: [.protobuf],
         tested: true,
-        testUses: ["GuestAPI", "Primitives", "TestSupport"],
+        testUses: ["GuestAPI", "LinuxSystem", "Primitives", "TestSupport"],
         testProducts: [.protobuf],
     ),
     Module(

@@ -190,6 +190,7 @@ final class MCPProcess: Sendable {
         await stop()
         outgoing.finish()
         pushed.finish()
+        await errors.catchUp()
         let said = errors.text.split(separator: "\n").suffix(3).joined(separator: "; ")
         switch await ended.value {
         case .exited(let code)?: why = "exited with status \(code)"

@@ -49,6 +49,7 @@ enum WorkerMachine {
             meaning: { [vsock] status in
                 // Its descriptors are closed, so this follows at once.
                 try await vsock?.waitUntilClosed()
+                await complaints.catchUp()
                 return meaning(of: status, try await lastWords.lastWord(), complaints)
             },
         )

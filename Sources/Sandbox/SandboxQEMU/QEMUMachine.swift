@@ -57,7 +57,10 @@ enum QEMUMachine {
             process,
             of: "QEMU",
             console: try ConsoleTail(adopting: console.keepFirst(), on: host.loop),
-            meaning: { status in meaning(of: status, program, qmp, complaints) },
+            meaning: { status in
+                await complaints.catchUp()
+                return meaning(of: status, program, qmp, complaints)
+            },
         )
         return (machine, try GuestClient(adopting: control.keepFirst(), on: host.loop, box: configuration.name))
     }

@@ -19,10 +19,9 @@ package final class GuestSandbox: SandboxInstance {
             try await sandbox.waitUntilReady(deadline)
             return sandbox
         } catch {
-            let console = machine.consoleTail
             await machine.terminate()
             guest.close()
-            throw Self.bootFailure(error, configuration.name, deadline, console: console)
+            throw Self.bootFailure(error, configuration.name, deadline, console: machine.consoleTail)
         }
     }
 

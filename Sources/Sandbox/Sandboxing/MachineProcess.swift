@@ -22,14 +22,17 @@ package final class MachineProcess: Sendable {
         warned = warnings
         waiting = Task { [end] in
             do {
-                end.fulfil(try await meaning(try await process.waitForEnd()))
+                let status = try await process.waitForEnd()
+                // Whoever hears of the end looks for its reason there.
+                await console.catchUp()
+                end.fulfil(try await meaning(status))
             } catch {
                 end.fulfil(.failed(reason: "\(program) cannot be waited for: \(error)"))
             }
         }
     }
 
-    /// The last lines of the guest's console, for an error's sake.
+    /// The last lines of the guest's console, for an error's sake: all of them once the machine has ended.
     package var consoleTail: String { console.text }
     package var warnings: [String] { warned() }
 
