@@ -50,7 +50,7 @@ package struct Boot {
         if let root = plan.root { try RootSwitch(root, scratchBytes: plan.scratchBytes).perform() }
         mountKernelFileSystems()
         makeDeviceLinks()
-        harden()
+        setKernelParameters()
         try makeControlGroup(plan)
         for disk in plan.disks { try mount(disk) }
         for share in plan.shares { try mount(share) }
@@ -159,8 +159,8 @@ package struct Boot {
         }
     }
 
-    /// The kernel's own protections that are off unless somebody asks.
-    private mutating func harden() {
+    /// The kernel's own protections that are off unless somebody asks, and what keeps an idle machine awake.
+    private mutating func setKernelParameters() {
         let switches = [
             // A user namespace makes a program root over much of the kernel that it could not reach otherwise.
             ("user/max_user_namespaces", "0"),
@@ -170,6 +170,8 @@ package struct Boot {
             // program could give itself a name for a file that only root may read.
             ("fs/protected_symlinks", "1"), ("fs/protected_hardlinks", "1"),
             ("fs/protected_fifos", "2"), ("fs/protected_regular", "2"),
+            // Compaction ahead of any need, for which the kernel wakes twice a second.
+            ("vm/compaction_proactiveness", "0"),
         ]
         for (name, value) in switches {
             attempt("set \(name)") { () throws(SyscallError) in try FileSystem.write(value, to: "/proc/sys/\(name)") }
