@@ -25,6 +25,8 @@ package struct SpecRunner: Sendable {
     /// How long a box that is stopped has to end by itself.
     var grace = Duration.seconds(5)
     package var serviceTiming = ServiceTiming()
+    /// Returns when a stage of a pipeline has had its time. A test may let that begin when it likes.
+    var stageLimit: @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) }
     /// Of a workflow's steps, beside what the box gives every program.
     var stepEnvironment: [String: String] = [:]
 

@@ -8,8 +8,6 @@ package import Telemetry
 /// collector, who emits does not notice: what waits is bounded, and what does not fit is dropped and counted.
 /// Any thread; guarded by `state`.
 package final class OTLPExporter: TelemetrySink {
-    /// How long a record waits for others to go with it.
-    private static let interval = Duration.seconds(1)
     private static let batch = 512
 
     private struct State {
@@ -30,7 +28,23 @@ package final class OTLPExporter: TelemetrySink {
     private let wakeup: AsyncStream<Void>.Continuation
     private let worker = Mutex<Task<Void, Never>?>(nil)
 
-    package init(_ settings: OTLPSettings, version: String, logger: Logger, now: @escaping @Sendable () -> UInt64) {
+    package convenience init(
+        _ settings: OTLPSettings,
+        version: String,
+        logger: Logger,
+        now: @escaping @Sendable () -> UInt64,
+    ) {
+        self.init(settings, version: version, logger: logger, interval: .seconds(1), now: now)
+    }
+
+    /// - Parameter interval: How long a record waits for others to go with it.
+    init(
+        _ settings: OTLPSettings,
+        version: String,
+        logger: Logger,
+        interval: Duration,
+        now: @escaping @Sendable () -> UInt64,
+    ) {
         self.settings = settings
         self.logger = logger
         self.now = now
@@ -42,7 +56,7 @@ package final class OTLPExporter: TelemetrySink {
         let task = Task { [weak self] in
             // Ends when the exporter is shut down. What wakes it up waits for a while, for others to go with it.
             for await _ in wakeups {
-                guard (try? await Task.sleep(for: Self.interval)) != nil else { return }
+                guard (try? await Task.sleep(for: interval)) != nil else { return }
                 await self?.export(all: false)
             }
         }

@@ -12,10 +12,19 @@ import Testing
         _ = try directory.write("turns.yaml", "turns: [{text: done}]")
     }
 
-    /// - Parameter right: What is special about the right branch: keys of the box, and variables of its agent.
-    private func diamond(right: String = "", variables: [String: String] = [:], rule: String = "continue") throws
-        -> String
-    {
+    /// Variables of an agent that has more to do than any test waits for.
+    private let endless = ["MOCK_CLAUDE_TOOLS": "10000"]
+
+    /// - Parameters:
+    ///   - left: Variables of the left branch's agent.
+    ///   - right: Keys of the right branch's box.
+    ///   - variables: Of the right branch's agent.
+    private func diamond(
+        left: [String: String] = [:],
+        right: String = "",
+        variables: [String: String] = [:],
+        rule: String = "continue",
+    ) throws -> String {
         let slow = ["MOCK_CLAUDE_SCENARIO": "multi_tool", "MOCK_CLAUDE_DELAY_MS": "400"]
         func env(_ own: [String: String]) -> String {
             let pairs = slow.merging(own) { $1 }.sorted { $0.key < $1.key }.map { "\($0.key): '\($0.value)'" }
@@ -41,7 +50,7 @@ import Testing
                   skills: ["agent:claudio"]
                   output_file: /workspace/input/facts.txt
                   inputs: [{from: facts}]
-                  sandbox: \(env([:]))
+                  sandbox: \(env(left))
                 - name: right
                   prompt: criticize
                   skills: ["agent:claudio"]
@@ -65,22 +74,37 @@ import Testing
         return Dictionary(uniqueKeysWithValues: stages.map { ($0["name"] as? String ?? "", $0) })
     }
 
-    /// No process, no directory, and lines of both branches from before either had ended.
+    private func events(of run: String) async throws -> [[String: Any]] {
+        let events = try await directory.voidbox("events", run)
+        #expect(events.status == 0 && !events.errors.contains("warning"), "\(events.errors)")
+        return try events.output.split(separator: "\n").compactMap { line in
+            try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
+        }
+    }
+
+    /// No process, no directory, lines of each branch from before its end, and both branches begun before either ended.
     private func expectNothingLeft(_ command: TestProcess, _ result: VoidBoxProcess.Result) async throws {
         #expect(command.boxes.isEmpty)
-        #expect(try await directory.start("doctor", "--leaks").end().status == 0)
-        let run = "\(directory.state)/runs/\(try await runID())"
+        try await VoidBoxProcess.expectNoLeaks()
+        let run = try await runID()
         #expect(
-            try FileManager.default.contentsOfDirectory(atPath: run).sorted() == [
+            try FileManager.default.contentsOfDirectory(atPath: "\(directory.state)/runs/\(run)").sorted() == [
                 "control.jsonl", "events.jsonl", "report.json", "run.json",
             ]
         )
         let lines = result.errors.split(separator: "\n").map(String.init)
-        let ends = lines.firstIndex { $0.hasPrefix("[vm:left] succeeded") || $0.hasPrefix("[vm:right] failed") } ?? 0
-        for box in ["left", "right"] {
+        for (box, status) in [("left", "succeeded"), ("right", "failed")] {
             let first = lines.firstIndex { $0.hasPrefix("[vm:\(box)] tool: ") } ?? .max
-            #expect(first < ends, "\(box) is watched while it works: \(result.errors)")
+            let end = lines.firstIndex { $0.hasPrefix("[vm:\(box)] \(status)") } ?? 0
+            #expect(first < end, "\(box) is watched while it works: \(result.errors)")
         }
+        // One box may boot while the other does all its work, so that their lines do not tell.
+        let types = try await events(of: run)
+            .filter { ["left", "right"].contains($0["stage_name"] as? String ?? "") }
+            .compactMap { $0["event_type"] as? String }
+        let starts = types.indices.filter { types[$0] == "stage.started" }
+        let firstEnd = types.firstIndex { ["stage.completed", "stage.failed"].contains($0) } ?? 0
+        #expect(starts.count == 2 && starts.allSatisfy { $0 < firstEnd }, "both at the same time: \(types)")
     }
 
     @Test func `a branch that fails is told, and the others' results stay`() async throws {
@@ -103,20 +127,21 @@ import Testing
     }
 
     @Test func `a branch that is too slow is stopped at its limit`() async throws {
-        let file = try diamond(right: "timeout_secs: 4", variables: ["MOCK_CLAUDE_TOOLS": "10000"], rule: "stop")
+        // Long enough for a word of its agent on any host, and nothing beside the hours that it would take.
+        let file = try diamond(right: "timeout_secs: 30", variables: endless, rule: "stop")
         let run = try await directory.start("run", "--file", file, "--output", "json")
         let result = try await run.end()
         #expect(result.status == 1, "\(result.errors)")
         let stages = try stages(result)
         #expect(stages["left"]?["output"] as? String == "forty-two")
-        #expect(stages["right"]?["error"] as? String == "the agent did not finish within 4 s")
+        #expect(stages["right"]?["error"] as? String == "the agent did not finish within 30 s")
         #expect(stages["sink"]?["status"] as? String == "skipped")
         #expect(stages["sink"]?["error"] as? String == "\"right\" failed")
         try await expectNothingLeft(run, result)
     }
 
     @Test func `a branch that is cancelled by hand ends alone`() async throws {
-        let file = try diamond(variables: ["MOCK_CLAUDE_TOOLS": "10000"])
+        let file = try diamond(variables: endless)
         let run = try await directory.start("run", "--file", file, "--output", "json")
         try await run.waitForError("[vm:left] succeeded")
         try await run.waitForError("[vm:right] tool: ")
@@ -136,11 +161,11 @@ import Testing
         #expect(stages["right"]?["error"] as? String == "seen enough")
         #expect(stages["sink"]?["status"] as? String == "succeeded")
         #expect(run.boxes.isEmpty)
-        #expect(try await directory.start("doctor", "--leaks").end().status == 0)
+        try await VoidBoxProcess.expectNoLeaks()
     }
 
     @Test func `of a voidbox that is killed in the middle nothing runs on, and ps tells the truth`() async throws {
-        let run = try await directory.start("run", "--file", try diamond(variables: ["MOCK_CLAUDE_TOOLS": "10000"]))
+        let run = try await directory.start("run", "--file", try diamond(left: endless, variables: endless))
         try await run.waitForError("[vm:left] tool: ")
         try await run.waitForError("[vm:right] tool: ")
         let id = try await runID()
@@ -150,14 +175,10 @@ import Testing
         _ = try await run.end()
         #expect(try await directory.start("ps", "--quiet").end().output == "")
         #expect(try await directory.start("ps", "--all").end().output.contains(" killed "))
-        try await eventually("its boxes are gone", within: .seconds(10)) { run.boxes.isEmpty }
-        let events = try await directory.start("events", id).end()
-        #expect(events.status == 0 && !events.errors.contains("warning"), "\(events.errors)")
-        let types = try events.output.split(separator: "\n").map { line in
-            (try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])?["event_type"] as? String ?? ""
-        }
+        try await eventually("its boxes are gone") { run.boxes.isEmpty }
+        let types = try await events(of: id).map { $0["event_type"] as? String ?? "" }
         #expect(types.first == "run.started" && types.contains("tool.started") && !types.contains("run.finished"))
-        #expect(try await directory.start("doctor", "--leaks").end().status == 0)
+        try await VoidBoxProcess.expectNoLeaks()
         // Its data goes with the next run, or with its record.
         #expect(FileManager.default.fileExists(atPath: "\(directory.state)/runs/\(id)/work"))
         #expect(try await directory.start("rm", id).end().status == 0)
@@ -168,7 +189,7 @@ import Testing
         let run = try await directory.start(
             "run",
             "--file",
-            try diamond(variables: ["MOCK_CLAUDE_TOOLS": "10000"]),
+            try diamond(variables: endless),
             "--output",
             "json"
         )

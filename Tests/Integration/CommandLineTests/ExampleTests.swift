@@ -172,7 +172,7 @@ struct Example: Sendable, CustomTestStringConvertible {
         #expect(command.boxes.count == 1)
         command.send(Signal.interrupt)
         _ = try await command.end()
-        try await eventually("its box is gone", within: .seconds(10)) { command.boxes.isEmpty }
+        try await eventually("its box is gone") { command.boxes.isEmpty }
     }
 
     // MARK: Stand-ins for other hosts

@@ -237,16 +237,30 @@ import Testing
     }
 
     @Test func `a second Ctrl-C does not wait for the box to stop`() async throws {
-        let command = try await VoidBoxProcess.start(["run", "--file", Repository.example("sandbox.yaml")])
-        try await command.waitForError("press Ctrl-C")
+        let directory = try SpecDirectory()
+        _ = try directory.write("turns.yaml", "turns: [{text: done}]")
+        let file = try directory.write(
+            "patient.yaml",
+            """
+            kind: pipeline
+            name: patient
+            sandbox: {memory_mb: 512, env: {MOCK_CLAUDE_DELAY_MS: '600000'}}
+            llm: {provider: scripted, script: turns.yaml}
+            pipeline:
+              cancel_grace_secs: 600
+              boxes: [{name: stuck, prompt: wait, skills: ["agent:claudio"]}]
+            """,
+        )
+        let command = try await VoidBoxProcess.start(["run", "--file", file])
+        try await command.waitForError("[vm:stuck] ready after")
         let box = try #require(command.boxes.first)
         kill(box, SIGSTOP)  // It cannot answer, so that stopping it takes as long as it may.
         let start = ContinuousClock.now
         command.send(Signal.interrupt)
         command.send(Signal.terminate)
         #expect(try await command.end().status == 130)
-        #expect(ContinuousClock.now - start < .seconds(4), "to stop a box that does not answer takes 5 s")
-        try await eventually("its box is gone", within: .seconds(5)) { command.boxes.isEmpty }
+        #expect(ContinuousClock.now - start < .seconds(120), "to stop a box that does not answer takes 600 s")
+        try await eventually("its box is gone") { command.boxes.isEmpty }
     }
 
     @Test func `a box with an open model connection stops`() async throws {
@@ -257,11 +271,11 @@ import Testing
         let start = ContinuousClock.now
         command.send(Signal.interrupt)
         #expect(try await command.end().status == 130)
-        #expect(ContinuousClock.now - start < .seconds(20))
+        #expect(ContinuousClock.now - start < .seconds(120), "the model takes 300 s")
         #expect(command.boxes.isEmpty)
     }
 
-    @Test func `a voidbox that is killed leaves no box after 5 s`() async throws {
+    @Test func `a voidbox that is killed leaves no box`() async throws {
         let directory = try SpecDirectory()
         let command = try await VoidBoxProcess.start([
             "run", "--file", try directory.agent(env: ["MOCK_CLAUDE_DELAY_MS": "600000"]),
@@ -270,8 +284,7 @@ import Testing
         #expect(command.boxes.count == 1)
         command.send(Signal.kill)
         #expect(try await command.end().status == 128 + Signal.kill)
-        try await eventually("its box is gone", within: .seconds(5)) { command.boxes.isEmpty }
-        let leaks = try await VoidBoxProcess.run("doctor", "--leaks")
-        #expect(leaks.status == 0, "\(leaks.output)")
+        try await eventually("its box is gone") { command.boxes.isEmpty }
+        try await VoidBoxProcess.expectNoLeaks()
     }
 }

@@ -51,8 +51,7 @@ import Testing
         #expect(stage["status"] as? String == "cancelled" && (stage["versions"] as? Int ?? 0) >= 2)
         #expect((report["artifacts"] as? [[String: Any]])?.first?["path"] as? String == path)
         #expect(command.boxes.isEmpty)
-        let leaks = try await directory.voidbox("doctor", "--leaks")
-        #expect(leaks.status == 0, "\(leaks.output)")
+        try await VoidBoxProcess.expectNoLeaks()
     }
 
     private func agent(_ variables: String, _ restart: String) throws -> String {

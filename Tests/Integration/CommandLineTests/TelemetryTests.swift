@@ -8,14 +8,14 @@ private final class Collector: Sendable {
     private let directory: SpecDirectory
     private let process: TestProcess
 
-    /// - Parameter diesEarly: It is killed by the first traces that it gets.
-    init(diesEarly: Bool = false) async throws {
+    /// - Parameter span: It is killed by the first traces with a span of that name.
+    init(diesOf span: String? = nil) async throws {
         directory = try SpecDirectory()
         let script = Repository.root.appending(path: "Tests/Support/python/collector.py").path
         let port = directory.url.appending(path: "port").path
         process = try await TestProcess.start(
             ["/usr/bin/env", "python3", script, port, directory.url.appending(path: "received").path]
-                + (diesEarly ? ["die"] : []),
+                + (span.map { [$0] } ?? []),
             environment: ProcessInfo.processInfo.environment.merging(
                 ["PYTHONPATH": try await PythonPackages.directory("otlp")]
             ) { $1 },
@@ -25,7 +25,7 @@ private final class Collector: Sendable {
 
     /// How it ended by itself.
     func end() async throws -> TestProcess.Result {
-        try await process.end(within: .seconds(10))
+        try await process.end(within: .seconds(120))
     }
 
     var endpoint: String {
@@ -176,9 +176,9 @@ private final class Collector: Sendable {
     }
 
     @Test func `a collector that is killed in the middle changes nothing in the run`() async throws {
-        let collector = try await Collector(diesEarly: true)
+        let collector = try await Collector(diesOf: "step one")
         let directory = try SpecDirectory()
-        // Much longer than what is sent waits for more.
+        // Much longer than what is sent waits for more, also on a host on which that is much longer than it should be.
         let text = """
             kind: workflow
             name: traced
@@ -186,7 +186,7 @@ private final class Collector: Sendable {
             workflow:
               steps:
                 - {name: one, run: {program: echo, args: [hello]}}
-                - {name: wait, run: {program: sleep, args: ["4"]}, depends_on: [one]}
+                - {name: wait, run: {program: sleep, args: ["20"]}, depends_on: [one]}
                 - {name: two, run: {program: echo, args: [end]}, depends_on: [wait]}
             """
         let file = try directory.write("w.yaml", text)

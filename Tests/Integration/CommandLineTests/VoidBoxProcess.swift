@@ -58,6 +58,17 @@ enum VoidBoxProcess {
     static func run(script: String) async throws -> Result {
         try await start([script], by: ["/bin/sh", "-c"]).end()
     }
+
+    /// Waits until no box of this host has lost its voidbox. What is looked at is the whole host, where other tests
+    /// kill theirs meanwhile, and a box takes a moment to follow; one that stays is a leak.
+    static func expectNoLeaks() async throws {
+        var leaks = try await run("doctor", "--leaks")
+        try await eventually("no box is left whose voidbox is gone") {
+            if leaks.status != 0 { leaks = try await run("doctor", "--leaks") }
+            return leaks.status == 0
+        }
+        #expect(leaks.status == 0, "\(leaks.output)")
+    }
 }
 
 extension TestProcess {

@@ -13,8 +13,11 @@ final class MockRuns: Sendable {
     let place = FileManager.default.temporaryDirectory.appending(path: "runs-\(UUID())")
     let control = RunControl()
     private let seen = Mutex<[RunEvent]>([])
+    private let stageLimit: (@Sendable (Duration) async throws -> Void)?
 
-    init() throws {
+    /// - Parameter stageLimit: In place of the time that a stage has.
+    init(stageLimit: (@Sendable (Duration) async throws -> Void)? = nil) throws {
+        self.stageLimit = stageLimit
         try FileManager.default.createDirectory(at: place, withIntermediateDirectories: true)
         try Data("turns: [{text: done}]".utf8).write(to: place.appending(path: "turns.yaml"))
     }
@@ -55,6 +58,7 @@ final class MockRuns: Sendable {
         )
         runner.serviceTiming = timing
         runner.serviceTiming.lookInterval = .milliseconds(2)
+        if let stageLimit { runner.stageLimit = stageLimit }
         return await runner.run(input: input)
     }
 }

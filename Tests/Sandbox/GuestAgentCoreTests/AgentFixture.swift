@@ -26,7 +26,10 @@ final class AgentFixture: Sendable {
     /// Execs change their user, so the agent needs to be root.
     static let mayRun = Machine.mayChangeUsers
 
-    init(_ change: (inout Voidbox_Guest_V1_BootParameters) -> Void = { _ in }) async throws {
+    init(
+        _ change: (inout Voidbox_Guest_V1_BootParameters) -> Void = { _ in },
+        outputGrace: Duration? = nil,
+    ) async throws {
         let unique = String(UInt64.random(in: .min ... .max), radix: 36)
         directory = "/tmp/voidbox-agent-\(unique)"
         try FileSystem.makeDirectories(directory)
@@ -40,6 +43,7 @@ final class AgentFixture: Sendable {
         change(&parameters)
         var settings = GuestAgentSettings(parameters)
         settings.workingDirectory = directory
+        if let outputGrace { settings.outputGrace = outputGrace }
         settings.controlGroup = controlGroup
         // The user's other processes on this host would count, and its cgroups may lack the controller.
         settings.limits.processes = 0
@@ -70,9 +74,10 @@ final class AgentFixture: Sendable {
     /// Runs `body` with an agent and leaves nothing behind.
     static func with(
         _ change: (inout Voidbox_Guest_V1_BootParameters) -> Void = { _ in },
+        outputGrace: Duration? = nil,
         _ body: (AgentFixture) async throws -> Void,
     ) async throws {
-        let fixture = try await AgentFixture(change)
+        let fixture = try await AgentFixture(change, outputGrace: outputGrace)
         let result: Result<Void, any Error>
         do {
             result = .success(try await body(fixture))

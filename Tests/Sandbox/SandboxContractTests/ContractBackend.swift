@@ -65,10 +65,12 @@ enum ContractBackend: String, CaseIterable, Sendable, CustomTestStringConvertibl
         }
     }
 
-    func backend() throws -> any SandboxBackend {
+    func backend(
+        environment: [String: String] = ProcessInfo.processInfo.environment
+    ) throws -> any SandboxBackend {
         switch self {
-        case .qemu: try QEMUBackend(environment: ProcessInfo.processInfo.environment)
-        case .kvm: try KVMBackend(environment: ProcessInfo.processInfo.environment)
+        case .qemu: try QEMUBackend(environment: environment)
+        case .kvm: try KVMBackend(environment: environment)
         case .mock: MockBackend(programs: ["tunnel-echo": .tunnelEcho])
         }
     }

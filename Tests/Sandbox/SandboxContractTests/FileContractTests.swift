@@ -83,16 +83,23 @@ import Testing
     func `a file call answers in under 100 ms while a program sleeps`(_ backend: ContractBackend) async throws {
         let box = try await backend.sharedBox()
         try await box.writeFile("/workspace/quick", Array("12345".utf8))
+        let alone = try await Self.fastestStat(box)
         let sleeper = try await box.exec(ExecRequest(["sleep", "600"]))
+        let beside = try await Self.fastestStat(box)
+        await sleeper.close()
+        // On an emulated machine, or a busy host, a call may need that long with nothing beside it.
+        #expect(beside < max(.milliseconds(100), alone * 10))
+    }
+
+    /// The fastest: other tests load both processors with emulated machines, and what they take says nothing about the agent.
+    /// One that is blocked by a sleeping program is slow every time.
+    private static func fastestStat(_ box: any SandboxInstance) async throws -> Duration {
         var durations: [Duration] = []
         for _ in 0..<9 {
             let start = ContinuousClock.now
             _ = try await box.stat("/workspace/quick", followLinks: true)
             durations.append(.now - start)
         }
-        await sleeper.close()
-        // The fastest: other tests load both processors with emulated machines, and what they take says nothing about the
-        // agent. One that is blocked by the sleeping program is slow every time.
-        #expect(try #require(durations.min()) < .milliseconds(100))
+        return try #require(durations.min())
     }
 }

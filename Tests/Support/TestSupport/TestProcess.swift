@@ -18,6 +18,11 @@ package final class TestProcess: Sendable {
         package let description: String
     }
 
+    /// It ended without what a test waits for.
+    package struct EndedEarly: Error, CustomStringConvertible {
+        package let description: String
+    }
+
     package let pid: Int32
     private let process: Spawner.SpawnedProcess
     private let command: [String]
@@ -113,9 +118,23 @@ package final class TestProcess: Sendable {
         try? process.signal(signal)
     }
 
-    /// Waits until stderr contains the text; fails after two minutes.
+    /// Waits until stderr contains the text, as long as `end` does; fails at once where the process ends without it.
     package func waitForError(_ text: String) async throws {
-        try await eventually("stderr contains \"\(text)\"") { try errors.text.contains(text) }
+        try await eventually("stderr contains \"\(text)\"", within: .seconds(600)) {
+            // Asked before reading: what was written before the end is read after it was seen.
+            let hasEnded = hasEnded
+            let said = try errors.text
+            if said.contains(text) { return true }
+            guard hasEnded else { return false }
+            let what = command.joined(separator: " ")
+            throw EndedEarly(description: "\(what) ended before stderr contained \"\(text)\"; it said: \(said)")
+        }
+    }
+
+    /// It stays a zombie until `end` reaps it.
+    private var hasEnded: Bool {
+        guard let stat = HostFacts.text(of: "/proc/\(pid)/stat") else { return true }
+        return stat.contains(") Z ")
     }
 }
 

@@ -1,8 +1,8 @@
 """A collector of telemetry: takes OTLP over HTTP, checks it against OpenTelemetry's own messages, and writes what it got.
 
-usage: collector.py PORT_FILE OUTPUT_FILE [die]     (PYTHONPATH has opentelemetry-proto)
+usage: collector.py PORT_FILE OUTPUT_FILE [SPAN]     (PYTHONPATH has opentelemetry-proto)
 
-With "die" it is killed by the first traces, before it has answered.
+With SPAN it is killed by the first traces with a span of that name, before it has answered.
 """
 
 import base64
@@ -48,9 +48,10 @@ class Collector(http.server.BaseHTTPRequestHandler):
             json_format.ParseDict(with_bytes(json.loads(body)), message)
         else:
             message.ParseFromString(body)
+        records = summary(message)
         with open(sys.argv[2], "a") as output:
-            output.write(json.dumps({"path": self.path, "message": summary(message)}) + "\n")
-        if self.path == "/v1/traces" and "die" in sys.argv[3:]:
+            output.write(json.dumps({"path": self.path, "message": records}) + "\n")
+        if self.path == "/v1/traces" and any(span["name"] in sys.argv[3:] for span in records):
             os.kill(os.getpid(), signal.SIGKILL)
         self.send_response(200)
         self.send_header("content-length", "2")

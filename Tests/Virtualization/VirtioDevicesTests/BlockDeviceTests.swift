@@ -132,13 +132,27 @@ import VirtioDriver
 
     /// Lays out flushes, which are nothing but operations.
     private func offerFlushes(_ count: UInt64, _ fixture: DeviceFixture) throws {
+        try offer(count, kind: 4, fixture)
+    }
+
+    /// Lays out reads of all of the disk.
+    private func offerReads(_ count: UInt64, _ fixture: DeviceFixture) throws {
+        try offer(count, kind: 0, data: [(Place.data, UInt32(Self.contents.count))], fixture)
+    }
+
+    private func offer(
+        _ count: UInt64,
+        kind: UInt32,
+        data: [(UInt64, UInt32)] = [],
+        _ fixture: DeviceFixture,
+    ) throws {
         for index in 0..<count {
             let header = try fixture.memory.range(at: GuestAddress(Place.header + 32 * index), count: 16)
-            header.store(UInt32(4), at: 0)
+            header.store(kind, at: 0)
             header.store(UInt64(0), at: 8)
             try fixture.queues[0].offer(
                 readable: [(Place.header + 32 * index, 16)],
-                writable: [(Place.status + index, 1)],
+                writable: data + [(Place.status + index, 1)],
             )
         }
         fixture.kick(0)
@@ -166,23 +180,54 @@ import VirtioDriver
     }
 
     @Test func `what was spent of the limit is spent for the device that goes on`() throws {
-        let limit = TransferLimit(bytes: .init(perSecond: 1, burst: 1 << 20), operations: .init(perSecond: 1, burst: 3))
+        // One byte and one operation come back in a second: in the time that the suite allows, neither the bytes of a read nor
+        // what 800 operations took.
+        let size = Int64(Self.contents.count)
+        let limit = TransferLimit(
+            bytes: .init(perSecond: 1, burst: 3 * UInt64(size)),
+            operations: .init(perSecond: 1, burst: 1000),
+        )
         let limited = try Self.fixture(file, isReadOnly: false, limit: limit)
-        try offerFlushes(5, limited)
+        for _ in 0..<100 {
+            try offerFlushes(8, limited)
+            var flushed = 0
+            while flushed < 8 { flushed += try limited.allUsed(0).count }
+        }
+        try offerReads(5, limited)
         var done = 0
         while done < 3 { done += try limited.allUsed(0).count }
         let state = try limited.suspendAndSave()
         let left = try BlockDevice.State(decoding: #require(state.device))
-        #expect(left.operationsLeft < 2)
-        #expect(left.bytesLeft > 0)
+        #expect(left.bytesLeft < size)
+        #expect((197..<800).contains(left.operationsLeft))
         #expect(state.registers.queues[0].nextUsed == state.registers.queues[0].nextAvailable)
-        #expect((3...4).contains(state.registers.queues[0].nextUsed), "one more in a second")
+        #expect(state.registers.queues[0].nextUsed == 803, "two wait")
+
+        // It has served what it may when it is restored.
+        let next = try successor(of: limited, state, limit)
+        var later = try next.suspendAndSave()
+        var leftLater = try BlockDevice.State(decoding: #require(later.device))
+        #expect(leftLater.bytesLeft < size)
+        #expect((197..<800).contains(leftLater.operationsLeft))
+        #expect(later.registers.queues[0].nextUsed == 803, "two wait for this one as well")
+
+        leftLater.bytesLeft = 2 * size
+        later.device = leftLater.encoded
+        let last = try successor(of: next, later, limit)
+        while done < 5 { done += try last.allUsed(0).count }
+    }
+
+    /// A device in the place of another, from that one's state.
+    private func successor(
+        of other: DeviceFixture,
+        _ state: MMIOTransport.State,
+        _ limit: TransferLimit,
+    ) throws -> DeviceFixture {
         let disk = BlockDevice.Disk(serial: "scratch", size: UInt64(Self.contents.count), isReadOnly: false)
         let copy = try file.duplicate().relinquish()
-        let next = try DeviceFixture(replacing: limited, BlockDevice.description(disk), state: state.encoded) {
+        return try DeviceFixture(replacing: other, BlockDevice.description(disk), state: state.encoded) {
             BlockDevice($0, disk, file: OwnedFD(adopting: copy), limit: limit)
         }
-        while done < 5 { done += try next.allUsed(0).count }
     }
 
     @Test func `the serial is what the guest finds the disk by`() throws {

@@ -31,7 +31,7 @@ struct StageRun: Sendable {
             if let seconds = stage.timeoutSeconds {
                 group.addTask {
                     do {
-                        try await Task.sleep(for: .seconds(seconds))
+                        try await runner.stageLimit(.seconds(seconds))
                         return .timedOut
                     } catch {
                         return .timedOut

@@ -26,6 +26,8 @@ package struct GuestAgentSettings {
     package var workingDirectory = "/workspace"
     /// The cgroup that all execs live in; nil: none, and an exec is only a process group.
     package var controlGroup: String?
+    /// For what is still on its way to the output when a program ends, as in `program > >(tee log)`.
+    package var outputGrace = Duration.milliseconds(200)
     /// Parts of the boot that did not go as asked.
     package var warnings: [String] = []
 

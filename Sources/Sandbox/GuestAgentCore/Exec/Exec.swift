@@ -7,11 +7,9 @@ internal import TTRPC
 ///
 /// It is over when the program has ended, nothing that it left behind lives any more, and all output has been passed on:
 /// 1. the program ends, by itself or killed;
-/// 2. descendants that still hold its output may write for `grace`, then they are killed: they belong to the exec;
+/// 2. descendants that still hold its output may write for the grace, then they are killed: they belong to the exec;
 /// 3. what is in the pipes is read under the client's credit, and `exited` follows the last byte.
 final class Exec {
-    /// For what is still on its way to the output when the program ends, as in `program > >(tee log)`.
-    private static let grace = Duration.milliseconds(200)
     /// Killed processes that do not go for this long hang in the kernel: the client is not made to wait for them.
     private static let longestDeath = Duration.seconds(5)
 
@@ -33,6 +31,7 @@ final class Exec {
     let arguments: [String]
     private let loop: EventLoop
     private let process: ExecProcess
+    private let grace: Duration
     private let started = ContinuousClock.now
     private let onOver: (Exec) -> Void
 
@@ -44,13 +43,16 @@ final class Exec {
     private var ring = OutputRing(capacity: StreamLimit.execOutput)
     private var timer: EventLoop.Timer?
 
-    /// - Parameter onOver: Called once, when the exec is over and nobody needs it any more.
+    /// - Parameters:
+    ///   - grace: See `GuestAgentSettings.outputGrace`.
+    ///   - onOver: Called once, when the exec is over and nobody needs it any more.
     init(
         id: String,
         arguments: [String],
         process: ExecProcess,
         isDetached: Bool,
         timeout: Duration?,
+        grace: Duration,
         on loop: EventLoop,
         onOver: @escaping (Exec) -> Void,
     ) throws(SyscallError) {
@@ -58,6 +60,7 @@ final class Exec {
         self.arguments = arguments
         self.process = process
         self.isDetached = isDetached
+        self.grace = grace
         self.loop = loop
         self.onOver = onOver
         for source in process.sources {
@@ -183,7 +186,7 @@ final class Exec {
         settle()
         guard case .ending = phase else { return }
         process.cage.whenEmpty(on: loop) { [weak self] in self?.nothingLives() }
-        timer = loop.schedule(after: Self.grace) { [weak self] in self?.endDescendants() }
+        timer = loop.schedule(after: grace) { [weak self] in self?.endDescendants() }
     }
 
     private func endDescendants() {

@@ -74,6 +74,7 @@ final class ExecService {
                 process: process,
                 isDetached: start.detached,
                 timeout: timeout,
+                grace: launcher.settings.outputGrace,
                 on: loop,
                 onOver: { [weak self] in self?.forget($0) },
             )

@@ -24,6 +24,8 @@ package enum SandboxLeaks {
     package static func scan() -> [Finding] {
         HostFacts.processes().compactMap { pid in
             guard let tag = tag(of: pid), !ownerIsAlive(tag) else { return nil }
+            // Asked again: a box ends with its owner, and may have done so since it was asked first.
+            guard Self.tag(of: pid) == tag else { return nil }
             return Finding(pid: pid, tag: tag)
         }
     }
