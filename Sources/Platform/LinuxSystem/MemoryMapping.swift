@@ -9,22 +9,40 @@ package struct MemoryMapping: ~Copyable, @unchecked Sendable {
 
     /// Zeroed private pages, which take memory when they are first touched.
     package init(anonymous count: Int) throws(SyscallError) {
-        try self.init(count, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1)
+        unsafe base = try Self.map(count, Self.anonymous, -1)
+        self.count = count
+    }
+
+    /// The same at a multiple of `alignment`, which is a power of two and whole pages.
+    package init(anonymous count: Int, alignment: Int) throws(SyscallError) {
+        let start = unsafe try Self.map(count + alignment, Self.anonymous, -1)
+        let before = -Int(bitPattern: start) & (alignment - 1)
+        unsafe base = start + before
+        self.count = count
+        // SAFETY: both ends are of what was just mapped, outside of what is kept, and nobody knows of them.
+        if before > 0 { _ = unsafe munmap(start, before) }
+        _ = unsafe munmap(base + count, alignment - before)
     }
 
     /// The first bytes of what a descriptor stands for, shared with it.
     package init(sharing descriptor: borrowing OwnedFD, count: Int) throws(SyscallError) {
-        try self.init(count, MAP_SHARED, descriptor.rawValue)
+        unsafe base = try Self.map(count, MAP_SHARED, descriptor.rawValue)
+        self.count = count
     }
 
-    private init(_ count: Int, _ flags: Int32, _ descriptor: Int32) throws(SyscallError) {
+    private static let anonymous = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
+
+    @unsafe private static func map(
+        _ count: Int,
+        _ flags: Int32,
+        _ descriptor: Int32,
+    ) throws(SyscallError) -> UnsafeMutableRawPointer {
         // SAFETY: the kernel chooses the address, so nothing else is mapped over.
         let pointer = unsafe mmap(nil, count, PROT_READ | PROT_WRITE, flags, descriptor, 0)
         guard let pointer = unsafe pointer, unsafe pointer != MAP_FAILED else {
             throw SyscallError(currentErrno(), call: "mmap", on: "\(count) bytes")
         }
-        unsafe base = pointer
-        self.count = count
+        return unsafe pointer
     }
 
     deinit {

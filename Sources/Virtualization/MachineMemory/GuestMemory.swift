@@ -11,6 +11,10 @@ package final class GuestMemory: Sendable {
 
     /// A region and the pages behind it.
     private final class Bank: Sendable {
+        /// The host's huge pages are the guest's only where both begin at a multiple of their size. Regions do; Linux before 6.7
+        /// maps memory anywhere.
+        private static let hugePageSize = 2 << 20
+
         let region: MachineMemoryLayout.Region
         let mapping: MemoryMapping
 
@@ -19,7 +23,7 @@ package final class GuestMemory: Sendable {
                 throw SyscallError(.noMemory, call: "mmap", on: "guest memory")
             }
             self.region = region
-            mapping = try MemoryMapping(anonymous: count)
+            mapping = try MemoryMapping(anonymous: count, alignment: Self.hugePageSize)
             mapping.preferHugePages()
         }
     }

@@ -14,6 +14,13 @@ import Testing
         #expect(throws: MemoryViolation.self) { try memory.read(2, at: GuestAddress(0xCFFF_FFFF)) }
     }
 
+    @Test func `the host's huge pages can be the guest's`() throws {
+        let memory = try GuestMemory(MachineMemoryLayout(size: 6 << 30))
+        unsafe memory.forEachRegion { region, host in
+            #expect(region.base.rawValue % (2 << 20) == UInt64(UInt(bitPattern: host)) % (2 << 20))
+        }
+    }
+
     @Test(arguments: [(0, UInt64.max), (.max, 1), (.max, .max), (1 << 20, 1)] as [(UInt64, UInt64)])
     func `ranges that wrap or lie outside are violations`(_ address: UInt64, _ count: UInt64) throws {
         let memory = try GuestMemory(MachineMemoryLayout(size: 1 << 20))
