@@ -1,4 +1,5 @@
 /// A read beyond the end of what is there.
+@usableFromInline
 package struct ByteReaderOverrun: Error, Hashable, Sendable {
     package let offset: Int
     package let wanted: Int
@@ -12,9 +13,13 @@ package struct ByteReaderOverrun: Error, Hashable, Sendable {
 }
 
 /// Reads integers and slices from bytes, front to back, never beyond the end.
+///
+/// What is generic can be inlined, which takes a type that can be used from there: in another module it would go through tables
+/// of witnesses for each octet, and that costs more than all else of a small request.
+@usableFromInline
 package struct ByteReader: Sendable {
-    private let bytes: ArraySlice<UInt8>
-    private var position: Int
+    @usableFromInline let bytes: ArraySlice<UInt8>
+    @usableFromInline var position: Int
 
     package init(_ bytes: ArraySlice<UInt8>) {
         self.bytes = bytes
@@ -28,34 +33,46 @@ package struct ByteReader: Sendable {
     package var remaining: Int { bytes.endIndex - position }
 
     package mutating func slice(_ count: Int) throws(ByteReaderOverrun) -> ArraySlice<UInt8> {
+        bytes[try take(count)]
+    }
+
+    /// Moves past so many; where they are.
+    @usableFromInline
+    mutating func take(_ count: Int) throws(ByteReaderOverrun) -> Range<Int> {
         guard count >= 0, count <= remaining else {
             throw ByteReaderOverrun(offset: position - bytes.startIndex, wanted: count, available: remaining)
         }
         defer { position += count }
-        return bytes[position..<position + count]
+        return position..<position + count
     }
 
+    @inlinable
     package mutating func bigEndian<Value: FixedWidthInteger>(_: Value.Type = Value.self) throws(ByteReaderOverrun)
         -> Value
     {
-        // Octet by octet: the shift happens in the value's own width, so it cannot overflow.
-        try slice(Value.bitWidth / 8).reduce(0) { ($0 << 8) | Value(truncatingIfNeeded: $1) }
+        try littleEndian(Value.self).byteSwapped
     }
 
+    @inlinable
     package mutating func littleEndian<Value: FixedWidthInteger>(_: Value.Type = Value.self) throws(ByteReaderOverrun)
         -> Value
     {
-        try slice(Value.bitWidth / 8).reversed().reduce(0) { ($0 << 8) | Value(truncatingIfNeeded: $1) }
+        // Octet by octet: the shift happens in the value's own width, so it cannot overflow.
+        var value: Value = 0
+        for index in try take(Value.bitWidth / 8).reversed() {
+            value = value << 8 | Value(truncatingIfNeeded: bytes[index])
+        }
+        return value
     }
 }
 
 extension [UInt8] {
+    @inlinable
     package mutating func append(bigEndian value: some FixedWidthInteger) {
-        for shift in stride(from: value.bitWidth - 8, through: 0, by: -8) {
-            append(UInt8(truncatingIfNeeded: value >> shift))
-        }
+        append(littleEndian: value.byteSwapped)
     }
 
+    @inlinable
     package mutating func append(littleEndian value: some FixedWidthInteger) {
         for shift in stride(from: 0, to: value.bitWidth, by: 8) {
             append(UInt8(truncatingIfNeeded: value >> shift))

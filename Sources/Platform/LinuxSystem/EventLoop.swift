@@ -209,6 +209,7 @@ package final class EventLoop {
     private func ringAlarms() {
         if alarms.isEmpty { return }
         let now = ContinuousClock.now
+        guard alarms.values.contains(where: { $0.due <= now }) else { return }
         for (token, alarm) in alarms.filter({ $0.value.due <= now }).sorted(by: { $0.value.due < $1.value.due }) {
             guard alarms.removeValue(forKey: token) != nil else { continue }
             alarm.body()

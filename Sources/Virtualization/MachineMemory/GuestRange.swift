@@ -3,10 +3,10 @@ package import LinuxSystem
 internal import Synchronization
 
 /// A window on the guest's memory that was found to be there. Offsets beyond it are a bug of ours and trap.
-@safe
+@safe @usableFromInline
 package struct GuestRange: @unchecked Sendable {
     private let owner: GuestMemory
-    private let base: UnsafeMutableRawPointer
+    @usableFromInline let base: UnsafeMutableRawPointer
     package let count: Int
     package let address: GuestAddress
 
@@ -60,13 +60,16 @@ package struct GuestRange: @unchecked Sendable {
         unsafe memset(base, 0, count)
     }
 
-    /// One load, in the byte order of the machine, which is the guest's.
+    /// One load, in the byte order of the machine, which is the guest's. Inlinable, like the store: generic code of another
+    /// module goes through tables of witnesses.
+    @inlinable
     package func load<Value: FixedWidthInteger & BitwiseCopyable>(_: Value.Type = Value.self, at offset: Int) -> Value {
         check(offset, MemoryLayout<Value>.size)
         // SAFETY: checked above; any alignment.
         return unsafe base.loadUnaligned(fromByteOffset: offset, as: Value.self)
     }
 
+    @inlinable
     package func store<Value: FixedWidthInteger & BitwiseCopyable>(_ value: Value, at offset: Int) {
         check(offset, MemoryLayout<Value>.size)
         // SAFETY: checked above; any alignment.
@@ -93,7 +96,8 @@ package struct GuestRange: @unchecked Sendable {
         return unsafe (base + offset).assumingMemoryBound(to: Atomic<UInt16>.self)
     }
 
-    private func check(_ offset: Int, _ count: Int) {
+    @usableFromInline
+    func check(_ offset: Int, _ count: Int) {
         precondition(offset >= 0 && count >= 0 && offset <= self.count - count, "an access is inside its range")
     }
 
