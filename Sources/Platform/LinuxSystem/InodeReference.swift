@@ -57,6 +57,13 @@ package final class InodeReference: Sendable {
         InodeReference(adopting: try open(name, Self.pathOnly))
     }
 
+    /// The directory itself, to be read. It takes the right to search it as well.
+    package func openDirectory() throws(SyscallError) -> OwnedFD {
+        // SAFETY: the kernel copies the string before the call returns.
+        let result = unsafe clinux_openat(descriptor.rawValue, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0)
+        return OwnedFD(adopting: try checked("openat", on: ".", result))
+    }
+
     /// A new regular file, open for `access` (`O_RDWR` and its like).
     package func createFile(_ name: PathComponent, _ access: Int32, mode: UInt32) throws(SyscallError) -> OwnedFD {
         try open(name, (access & O_ACCMODE) | O_CREAT | O_EXCL | O_NONBLOCK, mode: UInt64(mode))

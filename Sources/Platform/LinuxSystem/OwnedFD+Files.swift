@@ -120,12 +120,18 @@ extension OwnedFD {
 
     /// The next entries of a directory as `getdents64(2)` lays them out; empty at the end.
     package func readEntries(capacity: Int) throws(SyscallError) -> [UInt8] {
-        var bytes = [UInt8](repeating: 0, count: capacity)
-        let count = try counting("getdents64") {
-            // SAFETY: the kernel writes at most the count it is given, which is the buffer's.
-            unsafe bytes.withUnsafeMutableBytes { unsafe clinux_getdents(rawValue, $0.baseAddress, $0.count) }
+        var failure: SyscallError?
+        // SAFETY: the kernel writes at most the count it is given, which is the buffer's; what it wrote counts as initialized.
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: capacity) { buffer, initialized in
+            do throws(SyscallError) {
+                initialized = try counting("getdents64") {
+                    unsafe clinux_getdents(rawValue, buffer.baseAddress, buffer.count)
+                }
+            } catch {
+                failure = error
+            }
         }
-        bytes.removeLast(capacity - count)
+        if let failure { throw failure }
         return bytes
     }
 }

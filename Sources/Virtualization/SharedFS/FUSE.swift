@@ -98,6 +98,8 @@ enum FUSE {
         static let asyncDirectIO = InitFlags(rawValue: 1 << 15)
         static let parallelDirectoryOperations = InitFlags(rawValue: 1 << 18)
         static let maxPages = InitFlags(rawValue: 1 << 22)
+        /// The guest goes on without `FUSE_OPENDIR` where the first is answered with `ENOSYS`.
+        static let noOpendirSupport = InitFlags(rawValue: 1 << 24)
         static let handleKillPrivileges2 = InitFlags(rawValue: 1 << 28)
     }
 

@@ -2,14 +2,29 @@ internal import LinuxSystem
 
 extension FUSEServer {
     func opendir(_ request: FUSERequest) throws(SyscallError) -> FUSEReply {
-        let node = try nodes.node(request.node)
-        guard node.isDirectory else { throw refusal(.notADirectory) }
+        guard session?.opensDirectories == true else { throw refusal(.notImplemented) }
         try handles.requireRoom()
-        let handle = Handle(node, try open(node, LinuxABI.readOnly), access: LinuxABI.readOnly)
+        let handle = try openDirectory(request.node)
         var reply = FUSEReply()
         reply.append(handles.insert(handle))
         reply.appendZeros(8)
         return reply
+    }
+
+    private func openDirectory(_ id: UInt64) throws(SyscallError) -> Handle {
+        let node = try nodes.node(id)
+        guard node.isDirectory else { throw refusal(.notADirectory) }
+        return Handle(node, try open(node, LinuxABI.readOnly), access: LinuxABI.readOnly)
+    }
+
+    /// The directory that a handle names or, where it is none, one that the guest reads without opening it. From the beginning
+    /// it is read anew, as it is now.
+    private func directory(_ id: UInt64, of node: UInt64, from offset: UInt64) throws(SyscallError) -> Handle {
+        guard id == HandleTable.none else { return try handles.directory(id, of: node) }
+        if offset > 0, let listing = listings[node] { return listing }
+        let listing = try openDirectory(node)
+        listings.insert(listing)
+        return listing
     }
 
     /// `FUSE_READDIR` and, with the attributes of each entry, `FUSE_READDIRPLUS`.
@@ -17,7 +32,7 @@ extension FUSEServer {
         let id: UInt64 = try request.integer()
         var offset: UInt64 = try request.integer()
         let size: UInt32 = try request.integer()
-        let handle = try handles.directory(id, of: request.node)
+        let handle = try directory(id, of: request.node, from: offset)
         let room = min(Int(size), room, Self.maxTransfer)
         var reply = FUSEReply(capacity: room)
         while true {
@@ -29,7 +44,10 @@ extension FUSEServer {
                 if reply.payloadCount > 0 { return reply }
                 throw error
             }
-            guard let entry else { return reply }
+            guard let entry else {
+                if id == HandleTable.none, reply.payloadCount == 0 { listings.remove(request.node) }
+                return reply
+            }
             let length = ((plus ? 128 : 0) + 24 + entry.name.count + 7) & ~7
             if length > room - reply.payloadCount {
                 if reply.payloadCount == 0 { throw refusal(.invalidArgument) }
@@ -58,7 +76,7 @@ extension FUSEServer {
     ) -> (known: (node: Node, status: FileStatus)?, Void)? {
         guard !entry.isDot, !entry.isDotDot, let name = try? PathComponent(entry.name) else { return (nil, ()) }
         do throws(SyscallError) {
-            return (try nodes.lookUp(name, in: handle.node), ())
+            return (try nodes.lookUp(name, in: handle.node, inode: entry.inode), ())
         } catch {
             return error.errno == .notFound ? nil : (nil, ())
         }
@@ -87,7 +105,7 @@ extension FUSEServer {
     func fsyncdir(_ request: inout FUSERequest) throws(SyscallError) -> FUSEReply {
         let id: UInt64 = try request.integer()
         let flags: UInt32 = try request.integer()
-        let handle = try handles.directory(id, of: request.node)
+        let handle = try id == HandleTable.none ? openDirectory(request.node) : handles.directory(id, of: request.node)
         try handle.descriptor.synchronize(dataOnly: flags & FUSE.syncDataOnly != 0)
         return FUSEReply()
     }

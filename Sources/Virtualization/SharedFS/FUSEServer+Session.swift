@@ -6,6 +6,8 @@ struct FUSESession {
     /// changes the numbers.
     let servingUID: UInt32
     let servingGID: UInt32
+    /// Whether the guest opens directories before it reads them. One that went on from another server may, and need not.
+    var opensDirectories = true
 
     static var ofThisProcess: FUSESession {
         FUSESession(servingUID: HostFacts.userID, servingGID: HostFacts.groupID)
@@ -66,7 +68,10 @@ extension FUSEServer {
         guard major == FUSE.major, minor >= FUSE.oldestMinor else { throw refusal(.protocolError) }
         let readAhead: UInt32 = try request.integer()
         let offered = FUSE.InitFlags(rawValue: try request.integer())
-        session = .ofThisProcess
+        var session = FUSESession.ofThisProcess
+        // To open and to close it costs the guest as much as to read it.
+        session.opensDirectories = !offered.contains(.noOpendirSupport)
+        self.session = session
         // Attributes with every name, whether or not they are asked for soon: a look at one file costs the guest more.
         var wanted: FUSE.InitFlags = [
             .asyncRead, .atomicTruncate, .bigWrites, .autoInvalidateData, .doReaddirplus,

@@ -16,6 +16,7 @@ package final class FUSEServer {
     let opener: InodeOpener
     var nodes: NodeTable
     var handles: HandleTable
+    var listings = ListingTable()
     var locks = LockTable()
     var session: FUSESession?
 
@@ -51,14 +52,15 @@ package final class FUSEServer {
     /// Forgets everything the guest has, as after a reset of the device: the next request is `FUSE_INIT`.
     package func reset() {
         handles.removeAll()
+        listings.removeAll()
         locks.removeAll()
         nodes.removeAll()
         session = nil
     }
 
-    /// Files the guest knows, descriptors that hold them, and files it has open.
+    /// Files the guest knows, descriptors that hold them, and files it has open or directories it reads.
     package var load: (nodes: Int, descriptors: Int, handles: Int) {
-        (nodes.count, nodes.referenceCount, handles.count + locks.count)
+        (nodes.count, nodes.referenceCount, handles.count + listings.count + locks.count)
     }
 
     /// Performs one request.
@@ -156,26 +158,42 @@ package final class FUSEServer {
     /// Opens the file itself, making room where the process is out of descriptors.
     func open(_ node: Node, _ flags: UInt32) throws(SyscallError) -> OwnedFD {
         let reference = try nodes.reference(of: node)
-        let flags = Int32(bitPattern: flags)
         do throws(SyscallError) {
-            return try opener.open(reference.descriptor, flags)
+            return try open(node, reference, flags)
         } catch {
             guard error.errno == .tooManyOpenFiles, nodes.closeOne() else { throw error }
-            return try opener.open(reference.descriptor, flags)
+            return try open(node, reference, flags)
         }
+    }
+
+    private func open(_ node: Node, _ reference: InodeReference, _ flags: UInt32) throws(SyscallError) -> OwnedFD {
+        if node.isDirectory, flags == LinuxABI.readOnly {
+            do throws(SyscallError) {
+                return try reference.openDirectory()
+            } catch {
+                // One that may be read but not searched opens by its descriptor, which costs a walk through /proc.
+                guard error.errno == .accessDenied else { throw error }
+            }
+        }
+        return try opener.open(reference.descriptor, Int32(bitPattern: flags))
+    }
+
+    private func forget(_ node: UInt64, count: UInt64) {
+        nodes.forget(node, count: count)
+        if !nodes.knows(node) { listings.remove(node) }
     }
 
     private func forget(_ opcode: FUSE.Opcode, _ request: inout FUSERequest) {
         // There is nobody to tell of a request that is cut short.
         switch opcode {
         case .forget:
-            if let count = try? request.integer(UInt64.self) { nodes.forget(request.node, count: count) }
+            if let count = try? request.integer(UInt64.self) { forget(request.node, count: count) }
         case .batchForget:
             guard let count = try? request.integer(UInt32.self), (try? request.skip(4)) != nil else { return }
             for _ in 0..<min(Int(count), request.remaining / 16) {
                 guard let node = try? request.integer(UInt64.self), let lookups = try? request.integer(UInt64.self)
                 else { return }
-                nodes.forget(node, count: lookups)
+                forget(node, count: lookups)
             }
         default:
             // FUSE_INTERRUPT: no request is under way while the next one is read.

@@ -27,6 +27,9 @@ final class Handle {
 
 /// The handles of one server, by number. A number is never given twice.
 struct HandleTable {
+    /// What the guest says where it has opened nothing.
+    static let none: UInt64 = 0
+
     private let limit: Int
     private var handles: [UInt64: Handle] = [:]
     var nextID: UInt64 = 1

@@ -52,6 +52,8 @@ struct NodeTable {
         return node
     }
 
+    func knows(_ id: UInt64) -> Bool { nodes[id] != nil }
+
     func requireRoom() throws(SyscallError) {
         if nodes.count > maxNodes { throw SyscallError(.tooManyOpenFilesInSystem, call: "FUSE") }
     }
@@ -90,14 +92,33 @@ struct NodeTable {
     }
 
     /// Looks one name up. The caller adds to the node's lookups once the guest is told.
+    ///
+    /// - Parameter inode: What the directory says is the name's number, where it was read: a file that is held already is then
+    ///   not opened again.
     mutating func lookUp(
         _ name: PathComponent,
         in parent: Node,
+        inode: UInt64? = nil,
     ) throws(SyscallError) -> (node: Node, status: FileStatus) {
         let directory = try reference(of: parent)
+        if let inode, let known = held(Node.Key(device: parent.key.device, inode: inode)) {
+            let status = try directory.status(of: name)
+            // Nobody else gets the number of a file that is held.
+            if known.matches(status) {
+                known.parent = parent.id
+                known.name = name
+                known.wasUsed = true
+                return (known, status)
+            }
+        }
         let entry = try open(name, in: directory)
         let status = try entry.status()
         return (try node(for: entry, status, parent: parent, name: name), status)
+    }
+
+    private func held(_ key: Node.Key) -> Node? {
+        guard let id = ids[key], let node = nodes[id], node !== root, node.reference != nil else { return nil }
+        return node
     }
 
     /// The node of a file, a new one if the guest does not know it.

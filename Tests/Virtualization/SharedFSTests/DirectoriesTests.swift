@@ -10,10 +10,9 @@ import Testing
         for index in 0..<count { _ = try directory.create("file-\(index)", mode: 0o644) }
     }
 
-    @Test(arguments: [false, true]) func `every entry is listed once, with dot and dot-dot, in small pages`(
-        _ plus: Bool
-    ) throws {
-        let guest = try GuestKernel(fill: { try fill($0, 300) })
+    @Test(arguments: [false, true], [false, true])
+    func `every entry is listed once, with dot and dot-dot, in small pages`(_ plus: Bool, _ opens: Bool) throws {
+        let guest = try GuestKernel(opensDirectories: opens, fill: { try fill($0, 300) })
         let handle = try guest.opendir()
         var entries: [ListedEntry] = []
         while true {
@@ -51,8 +50,9 @@ import Testing
         #expect(Set(entries.map(\.inode)).count == 1)
     }
 
-    @Test func `a listing with attributes makes the files known, as lookups do`() throws {
-        let guest = try GuestKernel(fill: { try fill($0, 20) })
+    @Test(arguments: [false, true])
+    func `a listing with attributes makes the files known, as lookups do`(_ opens: Bool) throws {
+        let guest = try GuestKernel(opensDirectories: opens, fill: { try fill($0, 20) })
         let entries = try guest.list(plus: true)
         #expect(entries.allSatisfy { $0.node > 1 })
         #expect(guest.server.load.nodes == 21)
@@ -61,8 +61,9 @@ import Testing
         #expect(guest.server.load == (1, 0, 0))
     }
 
-    @Test(arguments: [false, true]) func `removing while reading, as rm -r does, leaves nothing`(_ plus: Bool) throws {
-        let guest = try GuestKernel(fill: { try fill($0, 2000) })
+    @Test(arguments: [false, true], [false, true])
+    func `removing while reading, as rm -r does, leaves nothing`(_ plus: Bool, _ opens: Bool) throws {
+        let guest = try GuestKernel(opensDirectories: opens, fill: { try fill($0, 2000) })
         let handle = try guest.opendir()
         var offset: UInt64 = 0
         var removed = 0
@@ -81,8 +82,9 @@ import Testing
         #expect(guest.server.load.nodes == 1)
     }
 
-    @Test func `an offset leads back to where it came from while entries go`() throws {
-        let guest = try GuestKernel(fill: { try fill($0, 500) })
+    @Test(arguments: [false, true])
+    func `an offset leads back to where it came from while entries go`(_ opens: Bool) throws {
+        let guest = try GuestKernel(opensDirectories: opens, fill: { try fill($0, 500) })
         let handle = try guest.opendir()
         let first = try guest.readdir(1, handle, size: 8192)
         let middle = first[first.count / 2]
@@ -95,16 +97,17 @@ import Testing
         #expect(!start.contains { $0.name == middle.name })
     }
 
-    @Test func `new entries show after a rewind`() throws {
-        let guest = try GuestKernel()
+    @Test(arguments: [false, true]) func `new entries show after a rewind`(_ opens: Bool) throws {
+        let guest = try GuestKernel(opensDirectories: opens)
         let handle = try guest.opendir()
         #expect(try guest.readdir(1, handle).count == 2)
         try guest.mkdir("new")
         #expect(try guest.readdir(1, handle).contains { $0.name == "new" })
     }
 
-    @Test func `any offset is answered, and one that has no room for an entry is refused`() throws {
-        let guest = try GuestKernel(fill: { try fill($0, 10) })
+    @Test(arguments: [false, true])
+    func `any offset is answered, and one that has no room for an entry is refused`(_ opens: Bool) throws {
+        let guest = try GuestKernel(opensDirectories: opens, fill: { try fill($0, 10) })
         let handle = try guest.opendir()
         for offset in [1, 77, UInt64(Int64.max)] { _ = try? guest.readdir(1, handle, from: offset) }
         #expect(throws: Errno.invalidArgument) { try guest.readdir(1, handle, from: .max) }
@@ -112,8 +115,9 @@ import Testing
         #expect(try guest.readdir(1, handle, from: 0, size: 65536).count == 12)
     }
 
-    @Test func `a directory that was removed is known and empty while it is open`() throws {
-        let guest = try GuestKernel()
+    @Test(arguments: [false, true])
+    func `a directory that was removed is known and empty while it is open`(_ opens: Bool) throws {
+        let guest = try GuestKernel(opensDirectories: opens)
         let directory = try guest.mkdir("d")
         let handle = try guest.opendir(directory.node)
         try guest.rmdir("d")
@@ -122,6 +126,67 @@ import Testing
         #expect(try guest.attributes(directory.node).links == 0)
         #expect(throws: Errno.notFound) { try guest.create("x", in: directory.node) }
         try guest.call(.fsyncdir, directory.node, guest.arguments(handle, UInt32(0), UInt32(0)))
+    }
+
+    // MARK: Directories that are read without being opened
+
+    @Test func `a directory needs no opening where the guest can do without`() throws {
+        #expect(try GuestKernel().opendir() != 0)
+        let guest = try GuestKernel(opensDirectories: false)
+        #expect(try guest.opendir() == 0)
+        try guest.call(.fsyncdir, 1, guest.arguments(UInt64(0), UInt32(0), UInt32(0)))
+        let file = try guest.mknod("file", mode: 0o100600)
+        #expect(throws: Errno.notADirectory) { try guest.readdir(file.node, 0) }
+    }
+
+    @Test func `what is read of many directories in turns is complete, and few are held`() throws {
+        let guest = try GuestKernel(
+            opensDirectories: false,
+            fill: { path in
+                for index in 0..<50 {
+                    try FileSystem.makeDirectories("\(path)/\(index)")
+                    try fill("\(path)/\(index)", 10)
+                }
+            }
+        )
+        let nodes = try (0..<50).map { try guest.lookup("\($0)").node }
+        var names = [Set<String>](repeating: [], count: 50)
+        var offsets = [UInt64](repeating: 0, count: 50)
+        var open = Set(0..<50)
+        while !open.isEmpty {
+            for index in open {
+                let page = try guest.readdir(nodes[index], 0, from: offsets[index], size: 100)
+                names[index].formUnion(page.map(\.name))
+                if let last = page.last { offsets[index] = last.offset } else { open.remove(index) }
+                #expect(guest.server.load.handles <= 32)
+            }
+        }
+        #expect(names.allSatisfy { $0.count == 12 })
+        #expect(guest.server.load.handles == 0, "a directory that was read to its end is not held")
+    }
+
+    @Test func `two who read one directory at different places get all of it`() throws {
+        let guest = try GuestKernel(opensDirectories: false, fill: { try fill($0, 100) })
+        var names: [Set<String>] = [[], []]
+        var offsets: [UInt64] = [0, 0]
+        // The second begins when the first is in the middle.
+        for step in 0..<200 {
+            for reader in 0..<2 where reader == 0 || step >= 20 {
+                let page = try guest.readdir(1, 0, from: offsets[reader], size: 100)
+                names[reader].formUnion(page.map(\.name))
+                if let last = page.last { offsets[reader] = last.offset }
+            }
+        }
+        #expect(names[0].count == 102 && names[0] == names[1])
+    }
+
+    @Test func `a directory that the guest has forgotten is not held`() throws {
+        let guest = try GuestKernel(opensDirectories: false)
+        let directory = try guest.mkdir("d")
+        _ = try guest.readdir(directory.node, 0, size: 32)
+        #expect(guest.server.load.handles == 1)
+        try guest.forget(directory.node)
+        #expect(guest.server.load == (1, 0, 0))
     }
 
     // MARK: More files than descriptors

@@ -95,14 +95,18 @@ final class GuestKernel {
 
     let path: String
     let server: FUSEServer
+    /// Whether it would open directories even where the server needs no opening, as an old one does.
+    private let opensDirectories: Bool
     private var unique: UInt64 = 0
 
     /// - Parameter fill: makes files in the directory before it is served.
     init(
         initialize: Bool = true,
+        opensDirectories: Bool = true,
         _ change: (inout FUSEOptions) -> Void = { _ in },
         fill: (_ path: String) throws -> Void = { _ in },
     ) throws {
+        self.opensDirectories = opensDirectories
         path = "/tmp/sharedfs-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: "\(path)/share", withIntermediateDirectories: true)
         try fill("\(path)/share")
@@ -189,12 +193,13 @@ final class GuestKernel {
     }
 
     @discardableResult
-    func initialize(flags: UInt32 = .max, major: UInt32 = 7, minor: UInt32 = 38) throws -> [UInt8] {
+    func initialize(flags: UInt32? = nil, major: UInt32 = 7, minor: UInt32 = 38) throws -> [UInt8] {
+        let all = opensDirectories ? ~FUSE.InitFlags.noOpendirSupport.rawValue : .max
         // major, minor, max_readahead, flags, flags2, unused
-        try call(
+        return try call(
             .initialize,
             0,
-            arguments(major, minor, UInt32(131072), flags, UInt32(0)) + [UInt8](repeating: 0, count: 44)
+            arguments(major, minor, UInt32(131072), flags ?? all, UInt32(0)) + [UInt8](repeating: 0, count: 44)
         )
     }
 
@@ -390,8 +395,12 @@ final class GuestKernel {
 
     // MARK: Directories
 
+    /// What to read it by: 0, which is no handle, where the server needs no opening.
     func opendir(_ node: UInt64 = root) throws -> UInt64 {
-        var reader = ByteReader(try call(.opendir, node, arguments(UInt32(0), UInt32(0))))
+        let reply = try send(.opendir, node, arguments(UInt32(0), UInt32(0)))
+        if !opensDirectories, reply.error == ENOSYS { return 0 }
+        if reply.error != 0 { throw Errno(rawValue: reply.error) }
+        var reader = ByteReader(reply.payload)
         return try reader.littleEndian()
     }
 
@@ -437,7 +446,7 @@ final class GuestKernel {
             if page.isEmpty { break }
             entries += page
         }
-        try call(.releasedir, node, arguments(handle, UInt32(0), UInt32(0), UInt64(0)))
+        if handle != 0 { try call(.releasedir, node, arguments(handle, UInt32(0), UInt32(0), UInt64(0))) }
         return entries.filter { $0.name != "." && $0.name != ".." }
     }
 }
