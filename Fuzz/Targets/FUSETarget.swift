@@ -31,7 +31,9 @@ extension FuzzTarget {
                 + [UInt8](repeating: 0, count: 16)
             _ = try? server.handle(header + arguments, replyCapacity: 4096, data: &data)
         }
-        send(26, 0, littleEndian(UInt32(7)) + littleEndian(UInt32(38)) + littleEndian(UInt64.max))
+        // The upper half are the flags, all of them; one guest in two opens directories, without FUSE_NO_OPENDIR_SUPPORT.
+        let flags = first & 8 == 0 ? UInt64.max : ~(1 << 56)
+        send(26, 0, littleEndian(UInt32(7)) + littleEndian(UInt32(38)) + littleEndian(flags))
         // Nodes 2 to 4, in some order, are known from the start.
         for name in ["a", "f", "l"] { send(1, 1, Array(name.utf8) + [0]) }
         var rest = bytes.dropFirst()

@@ -59,9 +59,12 @@ package final class InodeReference: Sendable {
 
     /// The directory itself, to be read. It takes the right to search it as well.
     package func openDirectory() throws(SyscallError) -> OwnedFD {
-        // SAFETY: the kernel copies the string before the call returns.
-        let result = unsafe clinux_openat(descriptor.rawValue, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0)
-        return OwnedFD(adopting: try checked("openat", on: ".", result))
+        while true {
+            // SAFETY: the kernel copies the string before the call returns.
+            let result = unsafe clinux_openat(descriptor.rawValue, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0)
+            if result == -EINTR { continue }
+            return OwnedFD(adopting: try checked("openat", on: ".", result))
+        }
     }
 
     /// A new regular file, open for `access` (`O_RDWR` and its like).

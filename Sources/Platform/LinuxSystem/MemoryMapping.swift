@@ -13,7 +13,7 @@ package struct MemoryMapping: ~Copyable, @unchecked Sendable {
         self.count = count
     }
 
-    /// The same at a multiple of `alignment`, which is a power of two and whole pages.
+    /// The same at a multiple of `alignment`, which is a power of two. Both are whole pages.
     package init(anonymous count: Int, alignment: Int) throws(SyscallError) {
         let start = unsafe try Self.map(count + alignment, Self.anonymous, -1)
         let before = -Int(bitPattern: start) & (alignment - 1)

@@ -103,9 +103,17 @@ enum WorkerMachine {
 
 extension SandboxConfiguration {
     /// reboot=k: by the keyboard controller, which tells a reset from a triple fault. panic=-1: reset at once on a panic.
-    /// tsc=nowatchdog: the counter is the host's, which watches it; an idle guest does not wake twice a second for that.
-    private static let kernelCommandLine =
-        "console=ttyS0 quiet panic=-1 reboot=k random.trust_cpu=on tsc=nowatchdog i8042.noaux i8042.nokbd"
+    private static var kernelCommandLine: String {
+        "console=ttyS0 quiet panic=-1 reboot=k random.trust_cpu=on i8042.noaux i8042.nokbd" + clock
+    }
+
+    /// The time stamp counter is the host's. Where the host goes by it, an idle guest need not wake twice a second to compare
+    /// it with KVM's clock; where the host has given it up, the guest has to find out.
+    private static var clock: String {
+        let source = HostFacts.text(of: "/sys/devices/system/clocksource/clocksource0/current_clocksource")
+        return source == "tsc\n" ? " tsc=nowatchdog" : ""
+    }
+
     private static let rootSerial = "root"
 
     fileprivate var workerConfiguration: WorkerConfiguration {

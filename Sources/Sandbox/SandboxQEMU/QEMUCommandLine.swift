@@ -66,8 +66,8 @@ struct QEMUCommandLine {
     }
 
     /// An emulated machine has no paravirtual clock, and its kernel drops the time stamp counter for the tick, which loses
-    /// time on a busy host. The counter is the host's own: told its rate, the kernel can rely on it. With KVM it has the clock,
-    /// and need not wake twice a second to compare the two.
+    /// time on a busy host. The counter is the host's own: told its rate, the kernel can rely on it. With KVM it has the clock
+    /// and goes by that, so it need not wake twice a second to compare the two.
     private var clock: String {
         guard acceleration == .tcg else { return " tsc=nowatchdog" }
         guard let counterKilohertz else { return "" }

@@ -21,7 +21,7 @@ extension FUSEServer {
     /// it is read anew, as it is now.
     private func directory(_ id: UInt64, of node: UInt64, from offset: UInt64) throws(SyscallError) -> Handle {
         guard id == HandleTable.none else { return try handles.directory(id, of: node) }
-        if offset > 0, let listing = listings[node] { return listing }
+        if offset > 0, let listing = listings.listing(of: node, at: offset) { return listing }
         let listing = try openDirectory(node)
         listings.insert(listing)
         return listing
@@ -45,7 +45,7 @@ extension FUSEServer {
                 throw error
             }
             guard let entry else {
-                if id == HandleTable.none, reply.payloadCount == 0 { listings.remove(request.node) }
+                if id == HandleTable.none, reply.payloadCount == 0 { listings.remove(handle) }
                 return reply
             }
             let length = ((plus ? 128 : 0) + 24 + entry.name.count + 7) & ~7

@@ -180,7 +180,7 @@ package final class FUSEServer {
 
     private func forget(_ node: UInt64, count: UInt64) {
         nodes.forget(node, count: count)
-        if !nodes.knows(node) { listings.remove(node) }
+        if !nodes.knows(node) { listings.removeAll(of: node) }
     }
 
     private func forget(_ opcode: FUSE.Opcode, _ request: inout FUSERequest) {

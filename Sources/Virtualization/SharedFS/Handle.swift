@@ -93,14 +93,14 @@ struct DirectoryStream {
 
     private var buffer: ArraySlice<UInt8> = []
     /// What the guest has to ask for to get the next entry without a seek.
-    private var offset: UInt64 = 0
+    private(set) var position: UInt64 = 0
 
     /// The entry at `offset`, which stays where it is until it is `taken`; nil at the end.
     mutating func entry(at offset: UInt64, of directory: borrowing OwnedFD) throws(SyscallError) -> Entry? {
-        if offset != self.offset {
+        if offset != position {
             try directory.seek(to: offset)
             buffer = []
-            self.offset = offset
+            position = offset
         }
         if buffer.isEmpty { buffer = try directory.readEntries(capacity: Self.bufferSize)[...] }
         if buffer.isEmpty { return nil }
@@ -123,6 +123,6 @@ struct DirectoryStream {
         let start = buffer.startIndex
         guard buffer.count >= 19 else { return }
         buffer = buffer.dropFirst(Int(buffer[start + 16]) | Int(buffer[start + 17]) << 8)
-        offset = entry.offset
+        position = entry.offset
     }
 }

@@ -284,7 +284,7 @@ import Testing
         #expect(command.boxes.count == 1)
         command.send(Signal.kill)
         #expect(try await command.end().status == 128 + Signal.kill)
-        try await eventually("its box is gone") { command.boxes.isEmpty }
+        try await eventually("its box is gone", within: .seconds(30)) { command.boxes.isEmpty }
         try await VoidBoxProcess.expectNoLeaks()
     }
 }

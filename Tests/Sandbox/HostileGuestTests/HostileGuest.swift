@@ -124,6 +124,7 @@ final class HostileGuest: Sendable {
     /// Waits for an end that the guest or the worker brought about.
     func end() async throws -> End {
         let status = try await process.waitForEnd()
+        await errors.catchUp()
         return End(status: status, lastWord: try await reports.lastWord(), errors: errors.text)
     }
 

@@ -176,8 +176,25 @@ import Testing
                 names[reader].formUnion(page.map(\.name))
                 if let last = page.last { offsets[reader] = last.offset }
             }
+            if step == 25 { #expect(guest.server.load.handles == 2, "each goes on in a listing of its own") }
         }
         #expect(names[0].count == 102 && names[0] == names[1])
+    }
+
+    @Test func `a file that took the name of another while the directory was read is told as itself`() throws {
+        let guest = try GuestKernel(opensDirectories: false, fill: { try fill($0, 60) })
+        for index in 0..<60 { _ = try guest.lookup("file-\(index)") }
+        var entries = try guest.readdir(1, 0, size: 400, plus: true)
+        // What the server has read ahead names the numbers of before.
+        let rest = Set((0..<60).map { "file-\($0)" }).subtracting(entries.map(\.name)).sorted()
+        let share = try Directory(guest.path + "/share")
+        for (old, new) in zip(rest, rest.dropFirst()) { try share.rename(old, to: share, new) }
+        while case let page = try guest.readdir(1, 0, from: entries.last?.offset ?? 0, plus: true), !page.isEmpty {
+            entries += page
+        }
+        for entry in entries where entry.node != 0 {
+            #expect(try guest.lookup(entry.name).node == entry.node, "\(entry.name)")
+        }
     }
 
     @Test func `a directory that the guest has forgotten is not held`() throws {

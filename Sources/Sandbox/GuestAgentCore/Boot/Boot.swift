@@ -170,12 +170,15 @@ package struct Boot {
             // program could give itself a name for a file that only root may read.
             ("fs/protected_symlinks", "1"), ("fs/protected_hardlinks", "1"),
             ("fs/protected_fifos", "2"), ("fs/protected_regular", "2"),
-            // Compaction ahead of any need, for which the kernel wakes twice a second.
-            ("vm/compaction_proactiveness", "0"),
         ]
-        for (name, value) in switches {
-            attempt("set \(name)") { () throws(SyscallError) in try FileSystem.write(value, to: "/proc/sys/\(name)") }
-        }
+        for (name, value) in switches { set(name, value) }
+        // Compaction ahead of any need, for which the kernel wakes twice a second. One that has none needs no telling.
+        let proactiveness = "vm/compaction_proactiveness"
+        if FileSystem.exists("/proc/sys/\(proactiveness)") { set(proactiveness, "0") }
+    }
+
+    private mutating func set(_ name: String, _ value: String) {
+        attempt("set \(name)") { () throws(SyscallError) in try FileSystem.write(value, to: "/proc/sys/\(name)") }
     }
 
     private mutating func configure(_ plan: BootPlan) {

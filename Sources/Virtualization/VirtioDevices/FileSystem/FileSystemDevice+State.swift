@@ -6,8 +6,8 @@ extension FileSystemDevice {
     ///
     /// Not the files: a file that the guest knows is a descriptor of the process that is gone, and the new one opens nothing on
     /// the word of a saved state. So after a restore every number but the root's is stale (`ESTALE`), upon which a Linux guest
-    /// looks a path up anew; files that were open stay unusable (`EBADF`), and their locks are gone. No number is given twice,
-    /// so that an old one never means another file.
+    /// looks a path up anew; files that were open stay unusable (`EBADF`, directories `ESTALE`), and their locks are gone. No
+    /// number is given twice, so that an old one never means another file.
     package struct State: SavedState {
         package static let version: UInt16 = 1
 
