@@ -7,7 +7,19 @@ internal import Sandboxing
 internal import Synchronization
 
 /// Answers one request of a program in a box.
-package typealias BoxResponder = @concurrent @Sendable (Request, consuming ResponseWriter) async throws -> Void
+package typealias BoxResponder =
+    @concurrent @Sendable (Request, consuming ResponseWriter, BoxConnection) async throws -> Void
+
+/// What carries the answers to one program in a box.
+package struct BoxConnection: Sendable {
+    fileprivate let eventLoop: any NIOCore.EventLoop
+
+    /// Waits until what was written has come to the connection. Only then does the next write wait for a guest that does not
+    /// read: a connection takes whatever is written before its thread has come to look, which on a busy host is late.
+    package func keepPace() async throws {
+        try await eventLoop.submit {}.get()
+    }
+}
 
 /// What the programs of one box may ask of a server on the host.
 package struct BoxServerLimits: Hashable, Sendable {
@@ -62,7 +74,9 @@ struct TunnelServer: Sendable {
         do {
             // From here NIO owns the descriptors.
             let pair = try OwnedFD.socketPair(nonBlocking: true).relinquish()
-            let server = HTTP1Channel { [respond] request, writer, _ in try await respond(request, writer) }
+            let server = HTTP1Channel { [respond] request, writer, channel in
+                try await respond(request, writer, BoxConnection(eventLoop: channel.eventLoop))
+            }
             let (http, wire) = try await connect(pair, server)
             await withTaskGroup { group in
                 group.addTask { await server.handle(value: http, logger: logger) }

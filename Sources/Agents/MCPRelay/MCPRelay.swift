@@ -43,7 +43,7 @@ package actor MCPRelay {
             listener,
             limits: BoxServerLimits(maxConnections: 64),
             logger: logger,
-            respond: { request, writer in try await handler.respond(to: request, writer: writer) },
+            respond: { request, writer, _ in try await handler.respond(to: request, writer: writer) },
         )
         let authorization = ["Authorization": "Bearer \(token.value.reveal())"]
         let servers = hostServers.map { host in

@@ -64,8 +64,8 @@ package actor ModelBroker {
             limits: BoxServerLimits(maxConnections: limits.maxConnections, lingerTimeout: limits.lingerTimeout),
             logger: logger,
             onRefusal: { [handler] in handler.ledger.refused(.tooManyConnections) },
-            respond: { [handler] request, writer in
-                try await handler.respond(to: request, token: token, writer: writer)
+            respond: { [handler] request, writer, connection in
+                try await handler.respond(to: request, token: token, writer: writer, on: connection)
             },
         )
         let attachment = BrokerAttachment(server, token: token.value)

@@ -18,12 +18,17 @@ struct RequestHandler: Sendable {
 
     /// - Throws: where the connection must be cut, because the answer cannot be completed.
     @concurrent
-    func respond(to request: Request, token: BoxToken, writer: consuming ResponseWriter) async throws {
+    func respond(
+        to request: Request,
+        token: BoxToken,
+        writer: consuming ResponseWriter,
+        on connection: BoxConnection,
+    ) async throws {
         switch admit(request, token: token) {
         case .failure(let answer):
             try await writer.write(answer, isHead: request.method == .head)
         case .success(let route):
-            try await forward(request, route: route, writer: writer)
+            try await forward(request, route: route, writer: writer, on: connection)
         }
     }
 
@@ -64,17 +69,22 @@ struct RequestHandler: Sendable {
     // MARK: Passing on
 
     @concurrent
-    private func forward(_ request: Request, route: ModelRoute, writer: consuming ResponseWriter) async throws {
+    private func forward(
+        _ request: Request,
+        route: ModelRoute,
+        writer: consuming ResponseWriter,
+        on connection: BoxConnection,
+    ) async throws {
         guard request.method == .post else {
             let response = await ask(request, route: route, body: nil)
-            return try await relay(response, route: route, writer: writer)
+            return try await relay(response, route: route, writer: writer, on: connection)
         }
         let body = RequestBodyChannel(length: request.contentLength, limit: Int(limits.maxRequestBody.bytes))
         // Ends with the request's body, or with the connection.
         async let filling: Void = body.fill(from: request.body)
         let response = await ask(request, route: route, body: body)
         do {
-            try await relay(response, route: route, writer: writer)
+            try await relay(response, route: route, writer: writer, on: connection)
         } catch {
             body.discardRest()
             throw error
@@ -141,10 +151,11 @@ struct RequestHandler: Sendable {
         _ response: Result<UpstreamResponse, BrokerAnswer>,
         route: ModelRoute,
         writer: consuming ResponseWriter,
+        on connection: BoxConnection,
     ) async throws {
         switch response {
         case .failure(let answer): try await writer.write(answer, isHead: false)
-        case .success(let response): try await relay(response, route: route, writer: writer)
+        case .success(let response): try await relay(response, route: route, writer: writer, on: connection)
         }
     }
 
@@ -153,6 +164,7 @@ struct RequestHandler: Sendable {
         _ response: UpstreamResponse,
         route: ModelRoute,
         writer: consuming ResponseWriter,
+        on connection: BoxConnection,
     ) async throws {
         let isError = response.status >= 400
         var meter = ResponseMeter(
@@ -169,6 +181,7 @@ struct RequestHandler: Sendable {
             for try await chunk in response.body {
                 meter.consume(chunk.readableBytesView)
                 try await body.write(chunk)
+                try await connection.keepPace()
             }
             if meter.isTruncatedStream { throw UpstreamCut() }
         } catch {
